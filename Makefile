@@ -1,0 +1,51 @@
+# What one does here. Everything runs in .venv, which the first command makes.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench format lock clean
+
+BIN := .venv/bin
+READY := .venv/.ready
+UV := $(or $(shell command -v uv),$(BIN)/uv)
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
+
+# How much of the data `make demo` replays; ARGS adds to or overrides it: make demo ARGS="--limit 0 --seed 7".
+SLICE := --limit 6000
+
+help:  ## show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(READY)  ## replay real sales through local vendor servers and prove every unit (ARGS="--limit 0" for all)
+	$(BIN)/trueup demo $(SLICE) $(ARGS)
+
+test: $(READY)  ## every test, real PostgreSQL and Redis included (ARGS for pytest)
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
+
+check: $(READY)  ## format, lint, types, arrows, unit tests: under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest --quiet tests/unit
+
+bench: $(READY)  ## measure: prints the figures of docs/benchmarks.md
+	$(BIN)/python -m tests.bench $(ARGS)
+
+format: $(READY)  ## rewrite the code as `make check` wants it
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock:  ## resolve again what may be installed (needs uv; ARGS="--upgrade" for newer versions)
+	$(COMPILE) $(ARGS) pyproject.toml --extra sandbox --output-file requirements/runtime.txt
+	$(COMPILE) $(ARGS) pyproject.toml --extra dev --constraints requirements/runtime.txt \
+		--output-file requirements/dev.txt
+	$(COMPILE) $(ARGS) requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
+	$(COMPILE) $(ARGS) --no-deps --only-binary=:all: requirements/redis.in --output-file requirements/redis.txt
+
+clean:  ## remove .venv and everything that can be made again
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov build dist
+	find config connectors worker tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml requirements/dev.txt requirements/redis.txt requirements/set-up
+	requirements/set-up

@@ -1,0 +1,146 @@
+"""Sharetribe's events as changes and trail events, and the cursor into them (docs, "Events").
+
+Pure: no I/O, no clock. Functions raise `ShapeError` on anything but the documented shape.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from connectors.contract import Author, Change, ListingChange, ListingState, StockChange, TrailEvent
+from connectors.sharetribe.resources import (
+    Resource,
+    ShapeError,
+    adjustment,
+    attributes,
+    author_id,
+    identifier,
+    moment,
+    resource_id,
+    state,
+    timestamp,
+    title,
+    whole,
+)
+
+FEED_TYPES = "listing,stockAdjustment"
+TRAIL_TYPES = "stockAdjustment,stockReservation,transaction"
+
+_NOT_BY_AN_INTEGRATION = frozenset({"source/marketplace-api", "source/transaction", "source/console", "source/admin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the feed has been read.
+
+    Everything up to `at` has been seen; `sequence` is the last event seen, None before the first one.
+    """
+
+    at: datetime
+    sequence: int | None = None
+
+    def text(self) -> str:
+        """For the worker to keep."""
+        return json.dumps({"sequence": self.sequence, "at": timestamp(self.at)}, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """Raises `ShapeError`."""
+        try:
+            kept = json.loads(text)
+        except ValueError:
+            raise ShapeError("not JSON") from None
+        if not isinstance(kept, dict):
+            raise ShapeError("not an object")
+        sequence = kept.get("sequence")
+        return cls(moment(kept.get("at")), None if sequence is None else whole(sequence, "sequence"))
+
+
+def sequence(event: Resource) -> int:
+    """Its place in the feed: strictly increasing, with gaps."""
+    return whole(attributes(event).get("sequenceId"), "sequenceId")
+
+
+def created_at(event: Resource) -> datetime:
+    """When it happened; several events may share a moment."""
+    return moment(attributes(event).get("createdAt"))
+
+
+def event_type(event: Resource) -> str:
+    """Resource type, slash, verb, e.g. `listing/updated`; new ones may appear at any time."""
+    found = attributes(event).get("eventType")
+    if not isinstance(found, str) or not found:
+        raise ShapeError("eventType is missing")
+    return found
+
+
+def change(event: Resource, *, client_id: str) -> Change | None:
+    """What an event means for stock; None for a type that means nothing to us. Raises `ShapeError`."""
+    match event_type(event):
+        case "stockAdjustment/created":
+            found = adjustment(_resource(event), {}, author=author(event, client_id=client_id))
+            return StockChange(sequence(event), found)
+        case "listing/created" | "listing/updated" as kind:
+            shown = _resource(event)
+            return ListingChange(
+                sequence=sequence(event),
+                listing_id=resource_id(shown),
+                state=state(attributes(shown)),
+                state_changed=kind == "listing/created" or bool({"state", "deleted"} & set(_previous(event))),
+                author=author(event, client_id=client_id),
+                seller_id=author_id(shown),
+                title=title(attributes(shown)),
+            )
+        case "listing/deleted":
+            return ListingChange(
+                sequence=sequence(event),
+                listing_id=identifier(attributes(event).get("resourceId")),
+                state=ListingState.DELETED,
+                state_changed=True,
+                author=author(event, client_id=client_id),
+            )
+        case _:
+            return None
+
+
+def author(event: Resource, *, client_id: str) -> Author | None:
+    """Who caused an event: ours is what our own application did; None is an Integration call without a client id."""
+    audit = attributes(event).get("auditData")
+    audit = audit if isinstance(audit, Mapping) else {}
+    caller = audit.get("clientId")
+    if caller is not None:
+        return Author.OURS if identifier(caller) == client_id else Author.OTHER
+    # A person at the site or in Console may come without a client id; ours always come through the Integration API.
+    if attributes(event).get("source") in _NOT_BY_AN_INTEGRATION or audit.get("userId") or audit.get("adminId"):
+        return Author.OTHER
+    return None
+
+
+def trail_event(event: Resource) -> TrailEvent | None:
+    """One step of a transaction's trail; None for what is neither a stock action nor a transition."""
+    kind = event_type(event)
+    subject, _, verb = kind.partition("/")
+    if subject in ("stockAdjustment", "stockReservation"):
+        return TrailEvent(created_at(event), "stock", kind)
+    if subject == "transaction" and verb in ("initiated", "transitioned"):
+        transition = attributes(_resource(event)).get("lastTransition")
+        return TrailEvent(created_at(event), "transaction", transition if isinstance(transition, str) else kind)
+    return None
+
+
+def _resource(event: Resource) -> Resource:
+    found = attributes(event).get("resource")
+    if not isinstance(found, Mapping):
+        raise ShapeError("its resource is missing")
+    return found
+
+
+def _previous(event: Resource) -> Mapping[str, Any]:
+    """The attributes as they were, of those that changed."""
+    values = attributes(event).get("previousValues")
+    found = values.get("attributes") if isinstance(values, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

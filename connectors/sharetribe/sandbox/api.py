@@ -1,0 +1,143 @@
+"""The Integration API over HTTP: every request checked in the same order, then executed as one step.
+
+The order is rate and concurrency, token, content type, unknown keys, missing keys, values, existence, state, act. A
+refused token is therefore certain not to have executed anything, and a repeated call after a refresh is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from connectors.sandbox.faults import FaultKind, FaultPlan, play
+from connectors.sandbox.log import Entry
+
+from . import events, listings, stock, transactions
+from .auth import Tokens
+from .codec import answer_codec, body_codec
+from .counts import Counts
+from .endpoint import Call, Endpoint, Reply
+from .errors import ApiError
+from .fields import read_fields
+from .limits import Limits, OverLimitError
+from .marketplace import Marketplace
+from .purchases import Purchases
+from .resources import Renderer, identity
+
+ENDPOINTS: Mapping[str, Endpoint] = {
+    **listings.ENDPOINTS,
+    **stock.ENDPOINTS,
+    **events.ENDPOINTS,
+    **transactions.ENDPOINTS,
+}
+
+_OPEN_QUERY = ("fields.", "limit.")
+_COMMON_QUERY = frozenset({"include", "expand"})
+
+
+class IntegrationApi:
+    """The endpoints under `/v1`."""
+
+    def __init__(
+        self, marketplace: Marketplace, purchases: Purchases, tokens: Tokens, faults: FaultPlan, counts: Counts
+    ) -> None:
+        self._marketplace = marketplace
+        self._purchases = purchases
+        self._tokens = tokens
+        self._faults = faults
+        self._limits = Limits(marketplace.options, marketplace.clock)
+        self._counts = counts
+
+    async def handle(self, request: Request) -> Response:
+        """`/v1/integration_api/{resource}/{action}`"""
+        name = f"{request.path_params['resource']}/{request.path_params['action']}"
+        endpoint = ENDPOINTS.get(name)
+        if endpoint is None or endpoint.method != request.method:
+            return self._refusal(request, ApiError(404, "not-found", f"There is no {request.method} {name}."))
+        self._counts.calls[name] += 1
+        body = await request.body()
+        outcomes: list[str] = []
+
+        def execute() -> Response:
+            response, outcome = self._execute(name, endpoint, request, body)
+            self._counts.outcomes[name][outcome] += 1
+            outcomes.append(outcome)
+            return response
+
+        address = request.client.host if request.client else ""
+        try:
+            with self._limits.admit(address, request.method, name):
+                fault = self._faults.strike(name)
+                response = await play(
+                    fault,
+                    execute,
+                    clock=self._marketplace.clock,
+                    too_many_requests=lambda seconds: self._too_many(request, seconds),
+                )
+        except OverLimitError as over:
+            self._counts.outcomes[name]["too-many-requests"] += 1
+            seconds = over.retry_after_seconds if self._marketplace.switches.retry_after else None
+            return self._too_many(request, seconds)
+        if fault and fault.kind is FaultKind.DROP_BEFORE:
+            self._counts.lost_before[name] += 1
+        elif fault and fault.kind is FaultKind.DROP_AFTER:
+            self._counts.lost_after[name][outcomes[0]] += 1
+        return response
+
+    def _execute(self, name: str, endpoint: Endpoint, request: Request, body: bytes) -> tuple[Response, str]:
+        marketplace = self._marketplace
+        try:
+            with marketplace.lock:
+                self._purchases.pass_time()
+                client_id = self._tokens.caller(request.headers.get("authorization"))
+                content = self._decoded(request, body) if endpoint.method == "POST" else {}
+                # Includes and fields are the renderer's; the rest is the endpoint's.
+                asked = dict(request.query_params)
+                own = {key: value for key, value in asked.items() if key not in _COMMON_QUERY}
+                query = read_fields(own, endpoint.query, "query", (*_OPEN_QUERY, *endpoint.open_query))
+                values = read_fields(content, endpoint.body, "body")
+                reply = endpoint.run(Call(marketplace, self._purchases, client_id, query, values))
+                rendered = self._rendered(endpoint, reply, asked)
+                return self._answer(request, 200, rendered), reply.outcome
+        except ApiError as error:
+            return self._refusal(request, error), error.code
+
+    @staticmethod
+    def _decoded(request: Request, body: bytes) -> dict[str, Any]:
+        codec = body_codec(request.headers.get("content-type"))
+        try:
+            content = codec.decode(body)
+        except ValueError as error:
+            raise ApiError(400, "bad-request", "The body cannot be read.") from error
+        if not isinstance(content, dict):
+            raise ApiError(400, "bad-request", "The body is not an object.")
+        return content
+
+    def _rendered(self, endpoint: Endpoint, reply: Reply, asked: Mapping[str, str]) -> dict[str, Any]:
+        if endpoint.method == "POST" and asked.get("expand") != "true":
+            return {"data": identity(reply.primary)}
+        renderer = Renderer(self._marketplace, asked)
+        if isinstance(reply.primary, list) and reply.primary and isinstance(reply.primary[0], Entry):
+            rendered = [renderer.event(events.event_of(self._marketplace, entry)) for entry in reply.primary]
+            return {"data": rendered, "meta": reply.meta}
+        return renderer.body(reply.primary, reply.meta)
+
+    def _answer(self, request: Request, status: int, value: Any) -> Response:
+        codec = answer_codec(request.headers.get("accept"))
+        response = Response(codec.encode(value), status)
+        response.headers["Content-Type"] = f"{codec.media_type};charset=utf-8"
+        if self._marketplace.switches.request_id_header:
+            response.headers["X-Request-Id"] = self._marketplace.new_id()
+        return response
+
+    def _refusal(self, request: Request, error: ApiError) -> Response:
+        return self._answer(request, error.status, error.body(self._marketplace.new_id()))
+
+    def _too_many(self, request: Request, retry_after_seconds: int | None) -> Response:
+        response = self._refusal(request, ApiError(429, "too-many-requests", "Too many requests."))
+        if retry_after_seconds is not None:
+            response.headers["Retry-After"] = str(retry_after_seconds)
+        return response

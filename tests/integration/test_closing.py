@@ -1,0 +1,168 @@
+"""Closing at zero, opening again, and leaving alone what is not ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.settings import PolicySettings
+from connectors.contract import ListingState
+from connectors.errors import Rejected
+from tests.world import World
+from worker.store import Store
+
+TWENTY_MINUTES = 1200
+
+
+@pytest.fixture
+def sold_out(world: World) -> World:
+    """A listing that a sale of ours has brought to zero."""
+    world.listing(total=3)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    assert world.total() == 0
+    return world
+
+
+def state(world: World) -> ListingState:
+    return world.marketplace.states["L"]
+
+
+def test_a_listing_closes_after_close_after_at_zero_without_interruption(sold_out: World) -> None:
+    sold_out.upkeep()
+    sold_out.pass_time(TWENTY_MINUTES - 10)
+    sold_out.upkeep()
+    assert state(sold_out) is ListingState.PUBLISHED
+    sold_out.pass_time(20)
+    sold_out.upkeep()
+    assert state(sold_out) is ListingState.CLOSED
+    assert sold_out.listing_row().closed_by_us_at is not None
+
+
+def test_an_abandoned_checkout_does_not_flap_a_listing(world: World) -> None:
+    world.listing(total=3)
+    for _ in range(3):
+        reservation = world.marketplace.buy("L", 3)
+        world.follow()
+        world.upkeep()
+        world.pass_time(900)
+        world.marketplace.abandon(reservation)
+        world.follow()
+        world.upkeep()
+        world.pass_time(100)
+    assert world.marketplace.count("close") == 0
+
+
+def test_a_listing_emptied_by_the_marketplaces_own_buyers_closes_too(world: World) -> None:
+    world.listing(total=3)
+    world.marketplace.buy("L", 3)
+    world.follow()
+    world.upkeep()
+    world.pass_time(TWENTY_MINUTES + 1)
+    world.upkeep()
+    assert state(world) is ListingState.CLOSED
+
+
+def test_a_listing_we_closed_that_turns_out_to_have_stock_is_opened_again(sold_out: World) -> None:
+    sold_out.settle_down(seconds=1300)
+    assert state(sold_out) is ListingState.CLOSED
+    sold_out.marketplace.edit("L", 5)
+    sold_out.follow()
+    sold_out.upkeep()
+    assert state(sold_out) is ListingState.PUBLISHED
+    assert sold_out.listing_row().closed_by_us_at is None
+
+
+def test_stock_that_came_in_while_we_closed_opens_at_once(sold_out: World) -> None:
+    close = sold_out.marketplace.close
+
+    def close_late(listing_id: str) -> None:
+        sold_out.marketplace.edit(listing_id, 2)
+        close(listing_id)
+
+    sold_out.marketplace.close = close_late  # type: ignore[method-assign]
+    sold_out.upkeep()
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    assert sold_out.marketplace.count("close") == 1
+    assert state(sold_out) is ListingState.PUBLISHED
+
+
+def test_once_per_zero_episode(sold_out: World) -> None:
+    sold_out.settle_down(seconds=1300)
+    sold_out.marketplace.set_state("L", ListingState.PUBLISHED)
+    sold_out.settle_down(seconds=3000, step=30)
+    assert state(sold_out) is ListingState.PUBLISHED
+    assert sold_out.marketplace.count("close") == 1
+    sold_out.marketplace.edit("L", 1)
+    sold_out.follow()
+    sold_out.marketplace.edit("L", -1)
+    sold_out.settle_down(seconds=1500, step=30)
+    assert state(sold_out) is ListingState.CLOSED
+
+
+def test_we_never_open_what_we_did_not_close(world: World) -> None:
+    world.listing(total=0, state=ListingState.CLOSED)
+    world.marketplace.edit("L", 5)
+    world.settle_down(seconds=1500, step=30)
+    assert world.marketplace.count("open") == 0
+
+
+def test_our_mark_ends_with_a_state_change_by_others(sold_out: World) -> None:
+    sold_out.settle_down(seconds=1300)
+    sold_out.marketplace.set_state("L", ListingState.PUBLISHED)
+    sold_out.marketplace.set_state("L", ListingState.CLOSED)
+    sold_out.follow()
+    sold_out.marketplace.edit("L", 5)
+    sold_out.settle_down(seconds=300)
+    assert state(sold_out) is ListingState.CLOSED
+    assert sold_out.marketplace.count("open") == 0
+
+
+@pytest.mark.parametrize("before", [ListingState.DRAFT, ListingState.PENDING_APPROVAL, ListingState.CLOSED])
+def test_only_published_listings_are_closed(world: World, before: ListingState) -> None:
+    world.listing(total=0, state=before)
+    world.settle_down(seconds=1500, step=30)
+    assert world.marketplace.count("close") == 0
+
+
+@pytest.mark.parametrize("total", [None, 10**15])
+def test_undefined_and_unlimited_stock_is_never_closed(world: World, total: int | None) -> None:
+    world.listing(total=total)
+    world.settle_down(seconds=1500, step=30)
+    assert world.marketplace.count("close") == 0
+
+
+def test_linked_only_leaves_other_listings_alone(store: Store) -> None:
+    world = World(store, policy=PolicySettings(confirm_new_channels=False, close_scope="linked"))
+    world.listing("L", 0)
+    world.listing("M", 0)
+    world.link("A", "M")
+    world.settle_down(seconds=1500, step=30)
+    assert (state(world), world.marketplace.states["M"]) == (ListingState.PUBLISHED, ListingState.CLOSED)
+
+
+def test_closing_can_be_switched_off(store: Store) -> None:
+    world = World(store, policy=PolicySettings(confirm_new_channels=False, close_listings=False))
+    world.listing(total=0)
+    world.settle_down(seconds=1500, step=30)
+    assert world.marketplace.count("close") == 0
+
+
+def test_a_closing_whose_answer_was_lost_is_settled_by_the_feed(sold_out: World) -> None:
+    sold_out.marketplace.fail("close", "lost_after")
+    sold_out.settle_down(seconds=1400)
+    assert sold_out.marketplace.count("close") == 1
+    assert sold_out.listing_row().closed_by_us_at is not None
+    sold_out.marketplace.edit("L", 1)
+    sold_out.settle_down(seconds=60)
+    assert state(sold_out) is ListingState.PUBLISHED
+
+
+def test_a_refused_closing_is_an_anomaly_and_tried_again(sold_out: World) -> None:
+    sold_out.marketplace.fail("close", Rejected("not now"))
+    sold_out.settle_down(seconds=1300)
+    assert sold_out.anomalies() == ["close-refused"]
+    sold_out.settle_down(seconds=1000)
+    assert state(sold_out) is ListingState.CLOSED
+    assert sold_out.anomalies() == []

@@ -1,0 +1,238 @@
+"""Which snapshot of an order counts, and what becomes of its lines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from connectors.contract import OrderLine
+from connectors.errors import Unavailable
+from tests.world import World
+from worker.store.tables import OrderRow, OrderState
+
+DAY = 86_400
+
+
+def test_a_sale_is_taken_from_the_listing_once(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    assert world.total() == 7
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()
+
+
+def test_a_duplicate_webhook_changes_nothing(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    order = world.sell("1", {"A": 3})
+    world.deliver(order)
+    world.deliver(order, delivery_id="another-id")
+    world.reconcile()
+    assert world.total() == 7
+    assert world.marketplace.count("adjust") == 1
+
+
+def test_an_old_webhook_is_refused_by_its_orders_revision(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    old = world.channel.put("1", {"A": 5})
+    world.pass_time(5)
+    world.sell("1", {"A": 2})
+    world.deliver(old)
+    world.reconcile()
+    assert world.total() == 8
+
+
+def test_webhook_and_polling_meet_in_the_same_upsert(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.poll()
+    world.reconcile()
+    world.poll()
+    world.reconcile()
+    assert world.total() == 7
+    assert world.pairs() == [("A", 3, 3, 0)]
+
+
+def test_a_dropped_webhook_is_found_by_polling(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.channel.put("1", {"A": 3})
+    world.poll()
+    world.reconcile()
+    assert world.total() == 7
+
+
+def test_a_cancellation_gives_stock_back(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.pass_time(1)
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    assert world.total() == 9
+    assert world.pairs() == [("A", 1, 1, 0)]
+    world.assert_p1()
+
+
+def test_a_line_missing_from_a_newer_whole_order_is_committed_0(world: World) -> None:
+    world.listing("L", 10)
+    world.listing("M", 10)
+    world.link("A", "L")
+    world.link("B", "M")
+    world.sell("1", {"A": 3, "B": 2})
+    world.reconcile()
+    world.pass_time(1)
+    world.sell("1", {"B": 2})
+    world.reconcile()
+    assert (world.total("L"), world.total("M")) == (10, 8)
+
+
+def test_equal_revision_with_other_content_means_fetch_and_the_later_fetch_wins(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    order = world.sell("1", {"A": 3})
+    changed = world.channel.put("1", {"A": 1}, revision=order.revision)
+    world.deliver(changed)
+    assert world.rows(OrderRow.fetch_at)[0].fetch_at is not None
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 9
+    world.deliver(order, delivery_id="late")
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 9
+
+
+def test_a_deleted_order_leaves_a_tombstone_that_only_a_fetch_can_lift(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    del world.channel.held["1"]
+    world.pass_time(31 * DAY)
+    world.services.fetcher.look_again()
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 10
+    assert world.rows(OrderRow.state)[0].state is OrderState.GONE
+    world.deliver(order, delivery_id="late")
+    world.reconcile()
+    assert world.total() == 10
+    world.pass_time(1)
+    world.sell("1", {"A": 3})
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 7
+
+
+def test_orders_with_applied_units_are_looked_at_again_after_1_7_and_30_days(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    looked = []
+    for day in (1, 7, 30, 60):
+        world.clock.set(world.channel.held["1"].placed_at + timedelta(days=day, seconds=1))
+        world.services.fetcher.look_again()
+        world.fetch()
+        looked.append(sum(1 for call in world.channel.calls if call[0] == "order"))
+    assert looked == [1, 2, 3, 3]
+
+
+def test_an_order_that_the_index_shows_late_is_found_by_ids_and_revisions(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.channel.late_in_index.add("1")
+    world.channel.put("1", {"A": 3})
+    world.poll()
+    world.reconcile()
+    assert world.total() == 10
+    assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 1
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 7
+    assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 0
+
+
+def test_an_items_change_is_an_anomaly_and_not_a_return(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.pass_time(5)
+    world.channel.put("1", [OrderLine("A", "B", "item-other", 3)])
+    world.poll()
+    world.reconcile()
+    assert world.total() == 7
+    assert "item-changed" in world.anomalies()
+
+
+def test_an_order_first_seen_long_after_it_was_placed_is_parked_not_booked(world: World) -> None:
+    world.pass_time(1)
+    world.listing(total=10)
+    world.link(from_at=world.clock.now() - timedelta(days=1))
+    placed_at = world.clock.now()
+    world.pass_time(100 * DAY)
+    world.sell("1", {"A": 3}, placed_at=placed_at)
+    world.reconcile()
+    assert world.total() == 10
+    assert world.anomalies() == ["parked-order"]
+    assert world.services.fetcher.accept("shop", "1", "ann")
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 7
+    assert world.anomalies() == []
+
+
+def test_an_excluded_order_does_not_count_and_one_excluded_later_is_given_back(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.channel.put("1", {"A": 3}, excluded="source")
+    world.channel.put("2", {"A": 2})
+    world.poll()
+    world.reconcile()
+    assert world.total() == 8
+    world.channel.put("2", {"A": 2}, excluded="tag")
+    world.poll()
+    world.reconcile()
+    assert world.total() == 10
+
+
+def test_a_failed_page_moves_neither_orders_nor_cursor(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.channel.put("1", {"A": 3})
+    world.pass_time(4)
+    world.channel.fail("orders", Unavailable("down"))
+    try:
+        world.services.poller.poll("shop")
+    except Unavailable:
+        pass
+    assert world.pairs() == []
+    world.poll()
+    assert world.pairs() == [("A", 3, 0, 0)]
+
+
+def test_many_pages_are_read_to_the_head(world: World) -> None:
+    world.listing(total=100)
+    world.link()
+    for number in range(35):
+        world.channel.put(str(number), {"A": 1})
+        world.pass_time(1)
+    world.poll()
+    world.reconcile()
+    assert world.total() == 65
+    assert world.marketplace.count("adjust") == 1
+
+
+def test_identical_lines_of_one_order_both_count(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.channel.put("1", [OrderLine("1", "A", "item", 2), OrderLine("2", "A", "item", 2)])
+    world.poll()
+    world.reconcile()
+    assert world.total() == 6

@@ -1,0 +1,316 @@
+"""What becomes of a write whose answer was lost: never a guess (P4), never two effects (P1)."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import delete, insert, update
+from sqlalchemy.exc import DBAPIError
+
+from connectors.errors import OutcomeUnknown
+from connectors.sandbox.log import Shown
+from tests.world import World
+from worker.store.tables import Claim, JournalEntry, Operation, OperationKind, OperationState
+
+
+def lose(world: World, how: str, units: int = 3) -> None:
+    """One sale whose write loses its answer."""
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", how)
+    world.sell("1", {"A": units})
+    world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["unknown"]
+
+
+def test_positive_evidence_settles_at_once(world: World) -> None:
+    lose(world, "lost_after")
+    world.follow()
+    assert [state for state, *_ in world.operations()] == ["applied"]
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.reconcile()
+    assert (world.total(), world.marketplace.count("adjust")) == (7, 1)
+    world.assert_p1()
+
+
+def test_a_lost_answer_is_never_resent_blindly(world: World) -> None:
+    lose(world, "lost_after")
+    world.marketplace.feed_hidden = True
+    for _ in range(20):
+        world.pass_time(10)
+        world.follow()
+        world.reconcile()
+    assert world.marketplace.count("adjust") == 1
+    world.marketplace.feed_hidden = False
+    world.follow()
+    world.reconcile()
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()
+
+
+def test_absent_needs_settle_after_to_elapse(world: World) -> None:
+    lose(world, "lost_before")
+    world.pass_time(30)
+    world.follow()
+    world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["unknown"]
+    world.pass_time(40)
+    world.follow()
+    world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["absent", "applied"]
+    assert world.total() == 7
+    world.assert_p1()
+
+
+def test_totals_that_return_to_a_former_value_do_not_book_a_sale_twice(world: World) -> None:
+    """The abandoned checkout: 10 -> 7 by us (answer lost), a cancellation brings 10 back."""
+    world.listing(total=13)
+    world.link()
+    reservation = world.marketplace.buy("L", 3)
+    world.follow()
+    world.marketplace.fail("adjust", "lost_after")
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.marketplace.abandon(reservation)
+    assert world.total() == 10
+    world.settle_down()
+    assert world.total() == 10
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()
+
+
+def test_absent_is_revocable_when_the_request_is_executed_late(world: World) -> None:
+    lose(world, "late")
+    world.pass_time(100)
+    world.follow()
+    world.marketplace.before_adjust = lambda _listing: (
+        world.marketplace.late.pop()() if world.marketplace.late else None
+    )
+    world.reconcile()
+    world.settle_down()
+    states = [state for state, *_ in world.operations()]
+    assert "absent" not in states
+    assert world.total() == 7
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()
+
+
+def test_a_late_execution_after_our_second_write_gives_the_surplus_back(world: World) -> None:
+    """10 -> 7 late; meanwhile absent, 10 -> 7 again, a return brings 10, then the first is executed."""
+    lose(world, "late")
+    world.pass_time(100)
+    world.follow()
+    world.reconcile()
+    assert world.total() == 7
+    world.marketplace.edit("L", 3)
+    world.marketplace.late.pop()()
+    assert world.total() == 7
+    world.settle_down()
+    assert world.total() == 10
+    assert world.pairs() == [("A", 3, 3, 0)]
+    assert "absent-revoked" in world.anomalies(resolved=True)
+    world.assert_p1()
+
+
+def test_an_adjustment_claims_by_its_totals_and_never_by_size_alone(world: World) -> None:
+    """Two writes of the same size: the first lost before execution, the second applied and lost after."""
+    lose(world, "lost_before")
+    world.pass_time(100)
+    world.follow()
+    world.marketplace.edit("L", 5)
+    world.marketplace.fail("adjust", "lost_after")
+    world.reconcile()
+    world.settle_down()
+    applied = [(expected, new) for state, expected, new in world.operations() if state == "applied"]
+    assert (15, 12) in applied or (10, 7) not in applied
+    assert world.total() == 12
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()
+
+
+def test_while_an_adjustment_has_no_author_the_operation_stays_unknown(world: World) -> None:
+    world.marketplace.own_events = Shown.ANONYMOUS
+    lose(world, "lost_after")
+    for _ in range(100):
+        world.pass_time(10)
+        world.follow()
+        world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["unknown"]
+    assert world.marketplace.count("adjust") == 1
+    assert world.anomalies() == ["outcome-unknown"]
+
+
+def test_missing_own_events_leave_the_operation_unknown_for_a_person(world: World) -> None:
+    world.marketplace.own_events = Shown.MISSING
+    lose(world, "lost_after")
+    for _ in range(100):
+        world.pass_time(10)
+        world.follow()
+        world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["unknown"]
+    assert world.anomalies() == ["outcome-unknown"]
+
+
+@pytest.mark.parametrize("shown", [Shown.ANONYMOUS, Shown.MISSING])
+def test_answered_writes_go_on_without_attribution(world: World, shown: Shown) -> None:
+    world.marketplace.own_events = shown
+    world.listing(total=10)
+    world.link()
+    for number in range(3):
+        world.pass_time(700)
+        world.sell(str(number), {"A": 1})
+        world.reconcile()
+        world.follow()
+        world.reconcile()
+    assert world.total() == 7
+    assert world.anomalies() == []
+    world.assert_p1()
+
+
+def test_a_crash_between_intent_and_answer_leaves_an_intent_to_settle(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+
+    def die(_listing: str) -> None:
+        world.marketplace.before_adjust = None
+        raise KeyboardInterrupt
+
+    world.marketplace.before_adjust = die
+    world.sell("1", {"A": 3})
+    with pytest.raises(KeyboardInterrupt):
+        world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["prepared"]
+    world.settle_down()
+    assert [state for state, *_ in world.operations()] == ["absent", "applied"]
+    assert world.total() == 7
+    world.assert_p1()
+
+
+def test_a_crash_after_the_write_settles_as_applied(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    adjust = world.marketplace.adjust
+
+    def adjust_then_die(listing_id: str, *, seen: int, delta: int) -> None:
+        adjust(listing_id, seen=seen, delta=delta)
+        raise KeyboardInterrupt
+
+    world.marketplace.adjust = adjust_then_die  # type: ignore[method-assign, assignment]
+    world.sell("1", {"A": 3})
+    with pytest.raises(KeyboardInterrupt):
+        world.reconcile()
+    world.marketplace.adjust = adjust  # type: ignore[method-assign]
+    world.settle_down()
+    assert [state for state, *_ in world.operations()] == ["applied"]
+    assert world.total() == 7
+    world.assert_p1()
+
+
+def test_a_lease_that_runs_out_while_its_holder_sleeps_costs_no_unit(world: World) -> None:
+    """The holder sleeps before its answer is recorded; another pass takes the listing over meanwhile."""
+    world.listing(total=10)
+    world.link()
+    adjust = world.marketplace.adjust
+    taken_over = False
+
+    def sleepy(listing_id: str, *, seen: int, delta: int) -> object:
+        nonlocal taken_over
+        answer = adjust(listing_id, seen=seen, delta=delta)
+        if not taken_over:
+            taken_over = True
+            world.pass_time(120)
+            world.reconcile()
+        return answer
+
+    world.marketplace.adjust = sleepy  # type: ignore[method-assign, assignment]
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.settle_down()
+    assert world.total() == 7
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()
+
+
+def test_at_most_one_unsettled_operation_per_listing(world: World) -> None:
+    """P3: the unique index refuses a second."""
+    lose(world, "lost_before")
+    values = {
+        "listing_id": "L",
+        "kind": OperationKind.STOCK,
+        "state": OperationState.PREPARED,
+        "expected_total": 1,
+        "new_total": 0,
+        "prepared_at": world.clock.now(),
+        "correlation_id": "x",
+    }
+    with pytest.raises(DBAPIError), world.store.write() as transaction:
+        transaction.execute(insert(Operation).values(values))
+
+
+def test_journal_and_claims_are_append_only(world: World) -> None:
+    lose(world, "lost_after")
+    world.follow()
+    for table, column in ((JournalEntry, "units"), (Claim, "operation_id")):
+        assert world.rows(table)
+        for statement in (update(table).values({column: 99}), delete(table)):
+            with pytest.raises(DBAPIError), world.store.write() as transaction:
+                transaction.execute(statement)
+
+
+def test_an_orphan_holds_the_listing(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace._set("L", 10, -2)  # our credentials, no operation of ours
+    world.follow()
+    world.reconcile()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    assert world.holds() == ["orphan"]
+    assert world.anomalies() == ["orphan"]
+    assert world.total() == 8
+    calls = len(world.marketplace.calls)
+    for _ in range(5):
+        world.follow()
+        world.reconcile()
+    assert len(world.marketplace.calls) - calls == 5
+
+
+def test_the_evidence_of_a_listing_first_read_from_a_lagging_index_is_found_again(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.feed_hidden = True
+    world.marketplace.edit("L", 4)
+    world.pass_time(500)
+    world.marketplace.fail("adjust", "ok", "lost_after")
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.marketplace.feed_hidden = False
+    world.settle_down()
+    assert world.total() == 11
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()
+
+
+def test_an_unexpected_error_in_a_connector_counts_as_unknown(world: World) -> None:
+    lose(world, "lost_after")
+    world.follow()
+    world.reconcile()
+    world.marketplace.fail("adjust", ValueError("a bug"))
+    world.sell("2", {"A": 1})
+    world.reconcile()
+    assert world.operations()[-1][0] == "unknown"
+    world.settle_down()
+    assert world.total() == 6
+    world.assert_p1()
+
+
+def test_the_late_answer_of_an_absent_operation_counts(world: World) -> None:
+    lose(world, "lost_before")
+    world.marketplace.fail("adjust", OutcomeUnknown("still nothing"))
+    world.pass_time(100)
+    world.follow()
+    world.reconcile()
+    row = world.rows(Operation.id, Operation.state)[0]
+    assert row.state is OperationState.ABSENT
+    with world.store.write() as transaction:
+        assert world.services.settler.late_answer_in(transaction, row.id)
+        assert not world.services.settler.late_answer_in(transaction, row.id)

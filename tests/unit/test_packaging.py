@@ -1,0 +1,80 @@
+"""What is declared, what is locked and what is imported are the same, and the locks work anywhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ROOMS = ("config", "connectors", "worker")
+LOCKS = ("runtime", "dev", "build", "redis")
+
+
+def locked(name: str) -> dict[str, str]:
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    return {canonicalize_name(package): version for package, version in re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", text)}
+
+
+def declared(*extras: str) -> list[Requirement]:
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
+    return [requirement for requirement in map(Requirement, texts) if requirement.name != PROJECT["name"]]
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("runtime", ["sandbox"]), ("dev", ["sandbox", "dev"])])
+def test_the_lock_has_what_is_declared(lock: str, extras: list[str]) -> None:
+    pins = locked(lock)
+
+    for requirement in declared(*extras):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+def test_tests_and_image_use_the_same_versions() -> None:
+    assert locked("runtime").items() <= locked("dev").items()
+    assert locked("build").items() <= locked("dev").items()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_has_hashes_and_names_no_place(lock: str) -> None:
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+
+    for block in re.split(r"\n(?=\S)", text):
+        assert block.startswith("#") or "--hash=sha256:" in block, block
+    assert not re.search(r"://|\B/\w+/|index-url|find-links", text)
+
+
+def test_every_import_is_declared() -> None:
+    distributions = packages_distributions()
+    known = {canonicalize_name(requirement.name) for requirement in declared("sandbox")}
+    undeclared = {
+        f"{path.relative_to(ROOT)}: {module}"
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        for module in imported(path)
+        if module not in {*sys.stdlib_module_names, *ROOMS}
+        and not known & {canonicalize_name(name) for name in distributions.get(module, [])}
+    }
+
+    assert undeclared <= {
+        # A part of pydantic's own interface, always of the version pydantic asks for.
+        "config/problems.py: pydantic_core"
+    }
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import():
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            case ast.ImportFrom(module=str(module), level=0):
+                names.add(module.split(".")[0])
+    return names

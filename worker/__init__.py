@@ -1,0 +1,1 @@
+"""The service: from deliveries and polls to true stock, one room per step."""

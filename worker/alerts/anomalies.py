@@ -1,0 +1,187 @@
+"""Anomalies open once, count up, resolve by themselves when their cause is gone, and reopen if it comes back.
+
+Each is identified by its fingerprint (kind and subject). Every change of state leaves, in the same transaction, one row
+in `alerts`: the message owed to the operators. So none is lost, and none is sent twice for one change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from connectors.clock import Clock
+from worker.alerts import repository
+from worker.store import Store, Transaction
+from worker.store.tables import AnomalyState, Severity
+
+log = structlog.get_logger(__name__)
+
+
+class Kind(StrEnum):
+    """What can be wrong. The value is used in tables, logs, metrics and commands alike."""
+
+    NEGATIVE_STOCK = "negative-stock"
+    OVERSOLD = "oversold"
+    UNLINKED_SKU = "unlinked-sku"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    ABSENT_REVOKED = "absent-revoked"
+    ORPHAN = "orphan"
+    UNEXPLAINED_TOTAL = "unexplained-total"
+    WRITE_REJECTED = "write-rejected"
+    LISTING_GONE = "listing-gone"
+    RETURN_WAITING = "return-waiting"
+    ITEM_CHANGED = "item-changed"
+    PARKED_DELIVERY = "parked-delivery"
+    PARKED_ORDER = "parked-order"
+    NEEDS_REAUTHORISATION = "needs-reauthorisation"
+    WEBHOOK_BROKEN = "webhook-broken"
+    CURSOR_TOO_OLD = "cursor-too-old"
+    UNKNOWN_CHANGE_TYPE = "unknown-change-type"
+    CLOCK_SKEW = "clock-skew"
+    CLOSE_REFUSED = "close-refused"
+
+
+SEVERITIES: Mapping[Kind, Severity] = {
+    Kind.NEGATIVE_STOCK: Severity.CRITICAL,
+    Kind.OVERSOLD: Severity.CRITICAL,
+    Kind.UNLINKED_SKU: Severity.WARNING,
+    Kind.OUTCOME_UNKNOWN: Severity.WARNING,
+    Kind.ABSENT_REVOKED: Severity.WARNING,
+    Kind.ORPHAN: Severity.CRITICAL,
+    Kind.UNEXPLAINED_TOTAL: Severity.ERROR,
+    Kind.WRITE_REJECTED: Severity.ERROR,
+    Kind.LISTING_GONE: Severity.WARNING,
+    Kind.RETURN_WAITING: Severity.ERROR,
+    Kind.ITEM_CHANGED: Severity.WARNING,
+    Kind.PARKED_DELIVERY: Severity.ERROR,
+    Kind.PARKED_ORDER: Severity.ERROR,
+    Kind.NEEDS_REAUTHORISATION: Severity.CRITICAL,
+    Kind.WEBHOOK_BROKEN: Severity.ERROR,
+    Kind.CURSOR_TOO_OLD: Severity.ERROR,
+    Kind.UNKNOWN_CHANGE_TYPE: Severity.WARNING,
+    Kind.CLOCK_SKEW: Severity.WARNING,
+    Kind.CLOSE_REFUSED: Severity.WARNING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something seen now that an operator must know."""
+
+    kind: Kind
+    message: str
+    """One sentence: what is wrong, where, and what to do."""
+    channel: str | None = None
+    listing_id: str | None = None
+    order_id: str | None = None
+    key: str = ""
+    """What else tells it apart from others of its kind and subject, e.g. the SKU."""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(
+            self.kind, channel=self.channel, listing_id=self.listing_id, order_id=self.order_id, key=self.key
+        )
+
+
+def fingerprint(
+    kind: Kind, *, channel: str | None = None, listing_id: str | None = None, order_id: str | None = None, key: str = ""
+) -> str:
+    return "|".join((kind.value, channel or "", listing_id or "", order_id or "", key))
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyView:
+    """One anomaly, for people and programs."""
+
+    id: int
+    kind: str
+    severity: Severity
+    state: AnomalyState
+    channel: str | None
+    listing_id: str | None
+    order_id: str | None
+    message: str
+    detail: dict[str, Any]
+    occurrences: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+class Anomalies:
+    """The rules of anomalies. Every `*_in` method works inside the caller's transaction."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def open_in(self, transaction: Transaction, findings: Iterable[Finding]) -> None:
+        """Open what is new or has come back; count up what is open already. Idempotent but for the count."""
+        now = self._clock.now()
+        for finding in findings:
+            changed = repository.open_or_count(
+                transaction,
+                finding.fingerprint,
+                now,
+                {
+                    "kind": finding.kind.value,
+                    "severity": SEVERITIES[finding.kind],
+                    "channel": finding.channel,
+                    "listing_id": finding.listing_id,
+                    "order_id": finding.order_id,
+                    "message": finding.message,
+                    "detail": finding.detail,
+                },
+            )
+            if changed:
+                log.warning(
+                    "anomaly_opened",
+                    kind=finding.kind.value,
+                    channel=finding.channel,
+                    listing_id=finding.listing_id,
+                    order_id=finding.order_id,
+                    message=finding.message,
+                )
+
+    def open(self, *findings: Finding) -> None:
+        """`open_in` in a transaction of its own."""
+        with self._store.write() as transaction:
+            self.open_in(transaction, findings)
+
+    def resolve_in(self, transaction: Transaction, fingerprints: Sequence[str], why: str) -> int:
+        """Resolve those of these that are not resolved yet: their cause is gone. Returns how many."""
+        resolved = repository.resolve(transaction, fingerprints, why, self._clock.now())
+        if resolved:
+            log.info("anomalies_resolved", count=resolved, why=why)
+        return resolved
+
+    def resolve(self, fingerprints: Sequence[str], why: str) -> int:
+        """`resolve_in` in a transaction of its own; writes nothing when none of them is open."""
+        with self._store.read() as transaction:
+            open_ones = repository.unresolved(transaction, fingerprints)
+        if not open_ones:
+            return 0
+        with self._store.write() as transaction:
+            return self.resolve_in(transaction, open_ones, why)
+
+    def acknowledge(self, anomaly_id: int, by: str) -> bool:
+        """Mark one as seen by a person. Returns False when there is no such open anomaly. Idempotent."""
+        with self._store.write() as transaction:
+            return repository.acknowledge(transaction, anomaly_id, by)
+
+    def list(self, *, unresolved_only: bool = True, kind: str | None = None) -> Sequence[AnomalyView]:
+        """Newest first."""
+        with self._store.read() as transaction:
+            rows = repository.listed(transaction, unresolved_only=unresolved_only, kind=kind)
+            return [AnomalyView(*row) for row in rows]
+
+    def count_open(self) -> Mapping[str, int]:
+        """Unresolved anomalies by kind."""
+        with self._store.read() as transaction:
+            return repository.count_unresolved(transaction)

@@ -1,0 +1,75 @@
+"""Every query about holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, or_, select, update
+
+from worker.store import Transaction
+from worker.store.bulk import insert_missing
+from worker.store.tables import Hold, HoldReason, HoldScope, ListingRow, Pair
+
+
+def _active(now: datetime) -> Select[Any]:
+    return select(Hold.id, Hold.reason, Hold.scope, Hold.subject, Hold.note, Hold.since, Hold.until).where(
+        Hold.lifted_at.is_(None), or_(Hold.until.is_(None), Hold.until > now)
+    )
+
+
+def active(transaction: Transaction, now: datetime) -> Sequence[Row[Any]]:
+    return transaction.execute(_active(now).order_by(Hold.since, Hold.id)).all()
+
+
+def place(
+    transaction: Transaction,
+    *,
+    reason: HoldReason,
+    scope: HoldScope,
+    subject: str,
+    note: str,
+    now: datetime,
+    until: datetime | None,
+) -> bool:
+    """Place or prolong a hold; returns whether it is new."""
+    # A hold that ran out by itself still occupies the unique place of an active one: close it first.
+    transaction.execute(
+        update(Hold)
+        .where(Hold.reason == reason, Hold.scope == scope, Hold.subject == subject)
+        .where(Hold.lifted_at.is_(None), Hold.until <= now)
+        .values(lifted_at=Hold.until, lifted_by="time")
+    )
+    placed = insert_missing(
+        transaction,
+        Hold,
+        [{"reason": reason, "scope": scope, "subject": subject, "note": note, "since": now, "until": until}],
+    )
+    if not placed:
+        transaction.execute(
+            update(Hold)
+            .where(Hold.reason == reason, Hold.scope == scope, Hold.subject == subject, Hold.lifted_at.is_(None))
+            .values(note=note, until=until)
+        )
+    return bool(placed)
+
+
+def lift(
+    transaction: Transaction, *, reason: HoldReason | None, scope: HoldScope, subject: str, by: str, now: datetime
+) -> int:
+    statement = update(Hold).where(Hold.scope == scope, Hold.subject == subject, Hold.lifted_at.is_(None))
+    if reason is not None:
+        statement = statement.where(Hold.reason == reason)
+    return transaction.execute(statement.values(lifted_at=now, lifted_by=by)).rowcount
+
+
+def wake_listings(transaction: Transaction, *, scope: HoldScope, subject: str, now: datetime) -> None:
+    """Make the listings with pending units within a lifted hold due at once."""
+    pending = select(Pair.listing_id).where(Pair.applied != Pair.committed - Pair.waived)
+    if scope is HoldScope.CHANNEL:
+        pending = pending.where(Pair.channel == subject)
+    statement = update(ListingRow).where(ListingRow.listing_id.in_(pending))
+    if scope is HoldScope.LISTING:
+        statement = statement.where(ListingRow.listing_id == subject)
+    transaction.execute(statement.values(next_attempt_at=now))

@@ -1,0 +1,129 @@
+"""Placing, asking for and lifting holds.
+
+A hold stops writes, never knowledge: deliveries, polls, feed and sweep go on, and what is held stays pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from connectors.clock import Clock
+from worker.holds import repository
+from worker.store import Store, Transaction
+from worker.store.tables import HoldReason, HoldScope
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldView:
+    """One active hold."""
+
+    id: int
+    reason: HoldReason
+    scope: HoldScope
+    subject: str
+    note: str
+    since: datetime
+    until: datetime | None
+
+
+class ActiveHolds:
+    """The holds in force at one moment, for asking about many listings and channels."""
+
+    def __init__(self, holds: Sequence[HoldView]) -> None:
+        self._holds = holds
+        self._by_subject: dict[tuple[HoldScope, str], HoldView] = {}
+        for hold in holds:
+            self._by_subject.setdefault((hold.scope, hold.subject), hold)
+        self._marketplace = next((hold for hold in holds if hold.scope is HoldScope.MARKETPLACE), None)
+
+    @property
+    def marketplace(self) -> HoldView | None:
+        """A deployment has one marketplace: any hold of that scope stops every write."""
+        return self._marketplace
+
+    def on_channel(self, channel: str) -> HoldView | None:
+        return self._by_subject.get((HoldScope.CHANNEL, channel))
+
+    def on_listing(self, listing_id: str) -> HoldView | None:
+        return self._marketplace or self._by_subject.get((HoldScope.LISTING, listing_id))
+
+    def held_channels(self) -> frozenset[str]:
+        return frozenset(subject for scope, subject in self._by_subject if scope is HoldScope.CHANNEL)
+
+    def all_in_shadow(self, channels: frozenset[str]) -> bool:
+        """Whether there are channels and every one is still in shadow: then nothing at all is written yet."""
+        shadowed = {
+            hold.subject for hold in self._holds if hold.scope is HoldScope.CHANNEL and hold.reason is HoldReason.SHADOW
+        }
+        return bool(channels) and channels <= shadowed
+
+    def unauthorised_channels(self) -> frozenset[str]:
+        """Channels that must not even be read: their credentials are refused."""
+        return frozenset(
+            hold.subject
+            for hold in self._holds
+            if hold.scope is HoldScope.CHANNEL and hold.reason is HoldReason.REAUTHORISATION
+        )
+
+
+class Holds:
+    """The rules of holds."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def active_in(self, transaction: Transaction) -> ActiveHolds:
+        return ActiveHolds(self._views(transaction))
+
+    def list(self) -> Sequence[HoldView]:
+        with self._store.read() as transaction:
+            return self._views(transaction)
+
+    def _views(self, transaction: Transaction) -> Sequence[HoldView]:
+        return [HoldView(*row) for row in repository.active(transaction, self._clock.now())]
+
+    def place_in(
+        self,
+        transaction: Transaction,
+        reason: HoldReason,
+        scope: HoldScope,
+        subject: str,
+        note: str,
+        *,
+        until: datetime | None = None,
+    ) -> None:
+        """Place a hold, or renew the same one. Idempotent."""
+        now = self._clock.now()
+        is_new = repository.place(
+            transaction, reason=reason, scope=scope, subject=subject, note=note, now=now, until=until
+        )
+        if is_new:
+            log.warning("hold_placed", reason=reason.value, scope=scope.value, subject=subject, note=note)
+
+    def place(self, reason: HoldReason, scope: HoldScope, subject: str, note: str) -> None:
+        """`place_in` in a transaction of its own."""
+        with self._store.write() as transaction:
+            self.place_in(transaction, reason, scope, subject, note)
+
+    def lift_in(
+        self, transaction: Transaction, scope: HoldScope, subject: str, *, by: str, reason: HoldReason | None = None
+    ) -> int:
+        """Lift the holds on a subject (all, or those of one reason) and wake what waited. Returns how many."""
+        now = self._clock.now()
+        lifted = repository.lift(transaction, reason=reason, scope=scope, subject=subject, by=by, now=now)
+        if lifted:
+            repository.wake_listings(transaction, scope=scope, subject=subject, now=now)
+            log.info("hold_lifted", scope=scope.value, subject=subject, by=by)
+        return lifted
+
+    def lift(self, scope: HoldScope, subject: str, *, by: str, reason: HoldReason | None = None) -> int:
+        """`lift_in` in a transaction of its own."""
+        with self._store.write() as transaction:
+            return self.lift_in(transaction, scope, subject, by=by, reason=reason)

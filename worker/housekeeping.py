@@ -1,0 +1,76 @@
+"""What nobody waits for: late looks at orders, webhook registrations, and forgetting what need not be kept (P8)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connectors.contract import Hooks
+from connectors.errors import ConnectorError, Unauthorized
+from worker.alerts import Finding, Kind
+from worker.alerts.anomalies import fingerprint
+from worker.intake import repository
+from worker.store.tables import HoldScope
+
+if TYPE_CHECKING:
+    from worker.services import Services
+
+log = structlog.get_logger(__name__)
+
+
+class Housekeeping:
+    """Jobs that run every minute or every hour. Each may be repeated at any time."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def look_again(self) -> None:
+        """Ask for the late looks (after 1, 7 and 30 days) at orders whose units we took."""
+        while self._services.fetcher.look_again():
+            pass
+
+    def forget(self) -> None:
+        """Drop unreadable bodies, and handled deliveries, after their configured days. Nothing that a difference is
+        computed from is among them.
+        """
+        policy = self._services.settings.policy
+        self._services.inbox.drop_raw_bodies(timedelta(days=policy.raw_kept_days))
+        before = self._services.clock.now() - timedelta(days=policy.deliveries_kept_days)
+        with self._services.store.write() as transaction:
+            repository.forget_deliveries(transaction, before)
+
+    def check_subscriptions(self) -> None:
+        """Register what is missing of our webhooks; what stays broken becomes an anomaly."""
+        for name, channel in self._services.channels.items():
+            address = hook_address(self._services.settings.web.public_url, name)
+            if not address or not isinstance(channel, Hooks):
+                continue
+            try:
+                problems = [entry for entry in channel.subscribe(address) if entry.problem]
+            except Unauthorized as error:
+                self._services.accounts.refused(HoldScope.CHANNEL, name, error)
+                continue
+            except ConnectorError as error:
+                log.warning("subscriptions_not_checked", channel=name, error=str(error))
+                continue
+            if problems:
+                said = "; ".join(f"{entry.topic}: {entry.problem}" for entry in problems)
+                self._services.anomalies.open(
+                    Finding(
+                        Kind.WEBHOOK_BROKEN,
+                        f"Webhooks of channel {name} are not as they should be ({said}). Sales are found by polling"
+                        " meanwhile; `trueup doctor` tries to mend it.",
+                        channel=name,
+                    )
+                )
+            else:
+                self._services.anomalies.resolve(
+                    [fingerprint(Kind.WEBHOOK_BROKEN, channel=name)], "every webhook is registered"
+                )
+
+
+def hook_address(public_url: str, channel: str) -> str:
+    """Where a vendor sends a channel's webhooks; empty when no public address is configured."""
+    return f"{public_url.rstrip('/')}/hooks/{channel}" if public_url else ""

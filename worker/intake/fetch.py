@@ -1,0 +1,127 @@
+"""Fetching single orders that only the channel itself can tell us about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from connectors.clock import Clock
+from connectors.contract import Channel, Gone, Order
+from connectors.errors import ConnectorError, NotFound, RateLimited, Unauthorized, Unavailable, Unreadable
+from worker.alerts import Anomalies
+from worker.holds import Holds
+from worker.holds.accounts import Accounts
+from worker.intake import repository
+from worker.intake.service import LOOKS_AFTER, Intake, parked_order
+from worker.store import Store
+from worker.store.tables import HoldScope
+
+log = structlog.get_logger(__name__)
+
+BATCH_FETCHES = 20
+LEASE = timedelta(minutes=2)
+MOST_ATTEMPTS = 8
+LONGEST_BACKOFF = timedelta(minutes=15)
+
+
+class Fetcher:
+    """Fetches the orders that somebody asked for, each once however many asked."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        intake: Intake,
+        anomalies: Anomalies,
+        holds: Holds,
+        accounts: Accounts,
+        channels: Mapping[str, Channel],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._intake = intake
+        self._anomalies = anomalies
+        self._holds = holds
+        self._accounts = accounts
+        self._channels = channels
+
+    def drain(self) -> int:
+        """Fetch one batch; returns how many were tried. Safe to run several at once and to repeat."""
+        now = self._clock.now()
+        lease_until = now + LEASE
+        with self._store.write() as transaction:
+            silent = self._holds.active_in(transaction).unauthorised_channels()
+            rows = repository.claim_fetches(transaction, now, lease_until, BATCH_FETCHES, silent)
+        for row in rows:
+            self._fetch(row, lease_until)
+        return len(rows)
+
+    def _fetch(self, row: Any, lease_until: Any) -> None:
+        channel = self._channels.get(row.channel)
+        if channel is None:
+            self._park(row, f"channel {row.channel} is not configured (any more)")
+            return
+        try:
+            snapshot = channel.order(row.order_id)
+        except Unauthorized as error:
+            self._accounts.refused(HoldScope.CHANNEL, row.channel, error)
+            self._postpone(row, lease_until, error)
+        except (RateLimited, Unavailable) as error:
+            self._postpone(row, lease_until, error)
+        except Unreadable as error:
+            self._park(row, str(error))
+        except NotFound as error:
+            self._park(row, f"the channel's account was not found: {error}")
+        except ConnectorError as error:
+            self._postpone(row, lease_until, error)
+        else:
+            self._take(row, lease_until, snapshot)
+
+    def _take(self, row: Any, lease_until: Any, snapshot: Order | Gone) -> None:
+        try:
+            with self._store.write() as transaction:
+                self._intake.take_in(transaction, row.channel, [snapshot], row.correlation_id)
+                repository.end_fetch(transaction, row.id, lease_until, next_at=None, reason=None)
+        except OverflowError as error:
+            self._park(row, str(error))
+
+    def _postpone(self, row: Any, lease_until: Any, error: ConnectorError) -> None:
+        if row.fetch_attempts + 1 >= MOST_ATTEMPTS and not isinstance(error, Unauthorized | RateLimited | Unavailable):
+            self._park(row, str(error))
+            return
+        wait = min(LONGEST_BACKOFF, timedelta(seconds=2.0 ** min(row.fetch_attempts + 1, 12)))
+        if isinstance(error, RateLimited) and error.retry_after_seconds is not None:
+            wait = max(wait, timedelta(seconds=error.retry_after_seconds))
+        log.warning("order_fetch_postponed", channel=row.channel, order_id=row.order_id, error=str(error))
+        with self._store.write() as transaction:
+            repository.end_fetch(transaction, row.id, lease_until, next_at=self._clock.now() + wait, reason=str(error))
+
+    def _park(self, row: Any, reason: str) -> None:
+        with self._store.write() as transaction:
+            repository.park_order(transaction, row.id, reason)
+            self._anomalies.open_in(transaction, [parked_order(row.channel, row.order_id, reason)])
+
+    def look_again(self, limit: int = 100) -> int:
+        """Ask for a fetch of orders with applied units whose late look (after 1, 7, 30 days) is due."""
+        now = self._clock.now()
+        with self._store.write() as transaction:
+            rows = repository.claim_looks(transaction, now, limit)
+            for row in rows:
+                done = row.looks + 1
+                following = row.placed_at + LOOKS_AFTER[done] if done < len(LOOKS_AFTER) else None
+                repository.set_look(transaction, row.id, done, following)
+                if row.counts:
+                    repository.ask_for_fetch(transaction, row.channel, [row.order_id], now)
+            return len(rows)
+
+    def accept(self, channel: str, order_id: str, by: str) -> bool:
+        """Let a parked order count after all, on a person's word. Returns False when it is not parked."""
+        with self._store.write() as transaction:
+            accepted = repository.accept_parked_order(transaction, channel, order_id, by, self._clock.now())
+            if accepted:
+                resolved = parked_order(channel, order_id, "").fingerprint
+                self._anomalies.resolve_in(transaction, [resolved], f"accepted by {by}")
+            return accepted

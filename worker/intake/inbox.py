@@ -1,0 +1,216 @@
+"""The inbox of deliveries: stored before they are answered, handled from their row, never from the request."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from connectors.clock import Clock
+from connectors.contract import AccessEnded, Channel, Gone, Hooks, Ignored, Look, Order
+from connectors.errors import Unreadable
+from worker.alerts import Anomalies, Finding, Kind
+from worker.alerts.anomalies import fingerprint
+from worker.intake import repository
+from worker.intake.service import Intake
+from worker.intake.snapshots import NEVER_SEEN
+from worker.store import Store, Transaction
+from worker.store.engine import StorageUnavailable
+from worker.store.tables import DeliveryState
+from worker.store.ticks import pull_tick
+
+log = structlog.get_logger(__name__)
+
+BATCH_DELIVERIES = 200
+MOST_ATTEMPTS = 5
+RETRY_AFTER = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A verified delivery, ready to be stored."""
+
+    channel: str
+    delivery_id: str
+    digest: str
+    topic: str
+    kept: bytes
+    raw: bool
+    received_at: datetime
+    correlation_id: str
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the deliveries of one channel say, gathered."""
+
+    snapshots: list[Order | Gone]
+    looks: set[str]
+    access_ended: bool = False
+
+
+class Inbox:
+    """Stores deliveries and turns them into snapshots or fetches."""
+
+    def __init__(
+        self, store: Store, clock: Clock, intake: Intake, anomalies: Anomalies, channels: Mapping[str, Channel]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._intake = intake
+        self._anomalies = anomalies
+        self._channels = channels
+
+    def put(self, deliveries: Sequence[Incoming]) -> int:
+        """Store deliveries in one commit; returns how many were new. Idempotent by (channel, delivery id, digest)."""
+        rows = [
+            {
+                "channel": delivery.channel,
+                "delivery_id": delivery.delivery_id,
+                "digest": delivery.digest,
+                "topic": delivery.topic,
+                "kept": delivery.kept,
+                "raw": delivery.raw,
+                "received_at": delivery.received_at,
+                "correlation_id": delivery.correlation_id,
+                "state": DeliveryState.NEW,
+                "next_attempt_at": delivery.received_at,
+            }
+            for delivery in deliveries
+        ]
+        with self._store.write() as transaction:
+            return repository.store_deliveries(transaction, rows)
+
+    def drain(self) -> int:
+        """Handle one batch of waiting deliveries; returns how many. Safe to run several at once and to repeat.
+
+        One that cannot be read is parked with an anomaly; one that fails for another reason is tried again a bounded
+        number of times, then parked. Neither holds up its neighbours.
+        """
+        try:
+            with self._store.write() as transaction:
+                rows = repository.claim_deliveries(transaction, self._clock.now(), BATCH_DELIVERIES)
+                self._handle(transaction, rows)
+                return len(rows)
+        except StorageUnavailable:
+            raise
+        except Exception:
+            log.exception("delivery_batch_failed")
+        return self._drain_one_by_one()
+
+    def _drain_one_by_one(self) -> int:
+        """After a batch failed as a whole: find the one that fails, and let the others through."""
+        handled = 0
+        for _ in range(BATCH_DELIVERIES):
+            rows: Sequence[Any] = ()
+            try:
+                with self._store.write() as transaction:
+                    rows = repository.claim_deliveries(transaction, self._clock.now(), 1)
+                    self._handle(transaction, rows)
+            except StorageUnavailable:
+                raise
+            except Exception as error:
+                log.exception("delivery_failed", delivery=rows[0].id, channel=rows[0].channel)
+                with self._store.write() as transaction:
+                    self._failed(transaction, rows[0], error)
+            if not rows:
+                break
+            handled += 1
+        return handled
+
+    def _failed(self, transaction: Transaction, row: Any, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"[:500]
+        if row.attempts + 1 >= MOST_ATTEMPTS:
+            self._park(transaction, row, reason)
+        else:
+            repository.postpone_delivery(transaction, row.id, self._clock.now() + RETRY_AFTER, reason)
+
+    def _handle(self, transaction: Transaction, rows: Sequence[Any]) -> None:
+        batches: dict[str, _Batch] = defaultdict(lambda: _Batch([], set()))
+        outcomes: dict[str, list[int]] = defaultdict(list)
+        correlations: dict[str, str] = {}
+        for row in rows:
+            try:
+                outcome = self._read(row, batches[row.channel])
+            except Unreadable as error:
+                self._park(transaction, row, str(error))
+                continue
+            outcomes[outcome].append(row.id)
+            correlations[row.channel] = row.correlation_id
+        for channel, batch in batches.items():
+            if channel in correlations:
+                self._take(transaction, channel, batch, correlations[channel])
+        now = self._clock.now()
+        for outcome, ids in outcomes.items():
+            repository.finish_deliveries(transaction, ids, DeliveryState.HANDLED, outcome, now)
+
+    def _read(self, row: Any, batch: _Batch) -> str:
+        channel = self._channels.get(row.channel)
+        if not isinstance(channel, Hooks):
+            message = f"channel {row.channel} is not configured (any more); configure it, then replay this delivery"
+            raise Unreadable(message, account=row.channel)
+        if row.kept is None:
+            raise Unreadable("its body was dropped after the configured time", account=row.channel)
+        notices = channel.read(row.topic, bytes(row.kept))
+        said = "nothing"
+        for notice in notices:
+            match notice:
+                case Order():
+                    batch.snapshots.append(notice)
+                    said = "order"
+                case Look(order_id):
+                    batch.looks.add(order_id)
+                    said = "look"
+                case AccessEnded():
+                    batch.access_ended = True
+                    said = "access_ended"
+                case Ignored(reason):
+                    said = f"ignored: {reason}"
+        return said
+
+    def _take(self, transaction: Transaction, channel: str, batch: _Batch, correlation: str) -> None:
+        now = self._clock.now()
+        self._intake.take_in(transaction, channel, batch.snapshots, correlation)
+        if batch.looks:
+            repository.ensure_orders(transaction, channel, batch.looks, NEVER_SEEN, now, correlation)
+            repository.ask_for_fetch(transaction, channel, batch.looks, now)
+        if batch.access_ended:
+            # The header that says so is not signed: a poll with our own credentials tells whether it is true.
+            pull_tick(transaction, f"poll:{channel}", now)
+
+    def _park(self, transaction: Transaction, row: Any, reason: str) -> None:
+        now = self._clock.now()
+        repository.finish_deliveries(transaction, [row.id], DeliveryState.PARKED, reason, now)
+        self._anomalies.open_in(
+            transaction,
+            [
+                Finding(
+                    Kind.PARKED_DELIVERY,
+                    f"Delivery {row.id} of channel {row.channel} (topic {row.topic}) could not be handled: {reason}."
+                    f" Once the cause is mended: `trueup deliveries replay {row.id}`.",
+                    channel=row.channel,
+                    key=str(row.id),
+                    detail={"delivery": row.id, "topic": row.topic},
+                )
+            ],
+        )
+
+    def replay(self, ids: Sequence[int]) -> Sequence[int]:
+        """Handle deliveries anew, from their stored body; returns the ids that will be."""
+        with self._store.write() as transaction:
+            replayed = repository.replay_deliveries(transaction, ids, self._clock.now())
+            self._anomalies.resolve_in(
+                transaction,
+                [fingerprint(Kind.PARKED_DELIVERY, channel=row.channel, key=str(row.id)) for row in replayed],
+                "it is handled anew",
+            )
+            return [row.id for row in replayed]
+
+    def drop_raw_bodies(self, kept_for: timedelta) -> int:
+        """Drop the raw bodies of unreadable deliveries older than `kept_for` (P8). Returns how many."""
+        with self._store.write() as transaction:
+            return repository.drop_raw_bodies(transaction, self._clock.now() - kept_for)

@@ -1,0 +1,147 @@
+"""Polling: what makes the sales complete, however many webhooks were lost."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from connectors.clock import Clock
+from connectors.contract import Channel, Order, OrderPage, OrderRef, UnreadableOrder
+from connectors.errors import Unauthorized
+from worker.alerts import Anomalies
+from worker.holds.accounts import Accounts
+from worker.intake import repository
+from worker.intake.service import Intake, parked_order
+from worker.intake.snapshots import NEVER_SEEN
+from worker.store import Store, Transaction
+from worker.store.tables import HoldScope
+
+log = structlog.get_logger(__name__)
+
+
+class Poller:
+    """Reads whole orders changed since the last poll, and ids and revisions a little further back."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        intake: Intake,
+        anomalies: Anomalies,
+        accounts: Accounts,
+        channels: Mapping[str, Channel],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._intake = intake
+        self._anomalies = anomalies
+        self._accounts = accounts
+        self._channels = channels
+
+    def poll(self, name: str, *, within: timedelta = timedelta(seconds=50)) -> bool:
+        """Read one channel to its head, or for `within`; returns whether the head was reached.
+
+        Each page and the cursor behind it are one transaction, so a crash repeats at most a page, without harm. Raises
+        what the connector raises, after placing a hold if the credentials were refused.
+        """
+        channel = self._channels[name]
+        deadline = self._clock.monotonic() + within.total_seconds()
+        correlation = f"poll-{uuid.uuid4().hex[:16]}"
+        try:
+            while True:
+                started_at = self._clock.now()
+                page = channel.orders(self._cursor(name, channel))
+                self._take_page(name, page, correlation, started_at)
+                if not page.more:
+                    return True
+                if self._clock.monotonic() >= deadline:
+                    return False
+        except Unauthorized as error:
+            self._accounts.refused(HoldScope.CHANNEL, name, error)
+            raise
+
+    def late_pass(self, name: str, reaching_back: timedelta) -> int:
+        """Compare ids and revisions of the time behind the cursor with what we hold, for entries that the vendor's index
+        showed late; returns how many orders must be fetched. Cheap, and idempotent.
+        """
+        now = self._clock.now()
+        correlation = f"late-{uuid.uuid4().hex[:16]}"
+        missing = 0
+        try:
+            for page in self._channels[name].recent(now - reaching_back):
+                missing += self._ask_for_missing(name, page, correlation)
+        except Unauthorized as error:
+            self._accounts.refused(HoldScope.CHANNEL, name, error)
+            raise
+        if missing:
+            log.info("late_orders_found", channel=name, count=missing)
+        return missing
+
+    def _cursor(self, name: str, channel: Channel) -> str:
+        with self._store.read() as transaction:
+            held = repository.cursor(transaction, cursor_name(name))
+            if held is not None:
+                return held
+            row = repository.channel(transaction, name)
+        counted_from = self._clock.now() if row is None else row.counted_from
+        return channel.cursor_at(counted_from)
+
+    def _take_page(self, name: str, page: OrderPage, correlation: str, started_at: datetime) -> None:
+        try:
+            with self._store.write() as transaction:
+                self._intake.take_in(transaction, name, page.orders, correlation)
+                self._finish_page(transaction, name, page, correlation, started_at)
+        except OverflowError:
+            self._take_one_by_one(name, page.orders, correlation)
+            with self._store.write() as transaction:
+                self._finish_page(transaction, name, page, correlation, started_at)
+
+    def _finish_page(
+        self, transaction: Transaction, name: str, page: OrderPage, correlation: str, started_at: datetime
+    ) -> None:
+        for unreadable in page.unreadable:
+            self._park_unreadable(transaction, name, unreadable, correlation)
+        repository.move_cursor(transaction, cursor_name(name), page.cursor, started_at, current=not page.more)
+
+    def _take_one_by_one(self, name: str, orders: Sequence[Order], correlation: str) -> None:
+        """A page with an absurd quantity: let its neighbours through and park the order that has it."""
+        for order in orders:
+            try:
+                with self._store.write() as transaction:
+                    self._intake.take_in(transaction, name, [order], correlation)
+            except OverflowError as error:
+                with self._store.write() as transaction:
+                    self._park(transaction, name, order.order_id, str(error), correlation)
+
+    def _park_unreadable(
+        self, transaction: Transaction, name: str, unreadable: UnreadableOrder, correlation: str
+    ) -> None:
+        self._park(transaction, name, unreadable.order_id or "(no id)", unreadable.reason, correlation)
+
+    def _park(self, transaction: Transaction, name: str, order_id: str, reason: str, correlation: str) -> None:
+        """Park an order by its id. One we hold already keeps its units; the next readable snapshot un-parks it."""
+        now = self._clock.now()
+        repository.ensure_orders(transaction, name, [order_id], NEVER_SEEN, now, correlation)
+        rows = repository.lock_orders(transaction, name, [order_id])
+        repository.park_order(transaction, rows[order_id].id, reason)
+        self._anomalies.open_in(transaction, [parked_order(name, order_id, reason)])
+
+    def _ask_for_missing(self, name: str, page: Sequence[OrderRef], correlation: str) -> int:
+        revisions = {ref.order_id: ref.revision for ref in page}
+        with self._store.read() as transaction:
+            known = repository.known_revisions(transaction, name, revisions)
+        missing = [order_id for order_id, revision in revisions.items() if known.get(order_id, NEVER_SEEN) < revision]
+        if missing:
+            now = self._clock.now()
+            with self._store.write() as transaction:
+                repository.ensure_orders(transaction, name, missing, NEVER_SEEN, now, correlation)
+                repository.ask_for_fetch(transaction, name, missing, now)
+        return len(missing)
+
+
+def cursor_name(channel: str) -> str:
+    """The name of a channel's poll cursor in `cursors`."""
+    return f"orders:{channel}"

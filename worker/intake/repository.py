@@ -1,0 +1,432 @@
+"""Every query about deliveries, orders, lines and their pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, func, or_, select, update
+
+from worker.store import Transaction
+from worker.store.bulk import in_chunks, insert_missing, insert_rows, table_of
+from worker.store.tables import (
+    ChannelRow,
+    Cursor,
+    Delivery,
+    DeliveryState,
+    JournalEntry,
+    Link,
+    ListingRow,
+    OrderLineRow,
+    OrderRow,
+    OrderState,
+    Pair,
+)
+
+# --- channels and cursors ---------------------------------------------------------------------------------------
+
+
+def ensure_channel(transaction: Transaction, values: Mapping[str, Any]) -> None:
+    insert_missing(transaction, ChannelRow, [values])
+
+
+def channel(transaction: Transaction, name: str) -> Row[Any] | None:
+    return transaction.execute(
+        select(ChannelRow.name, ChannelRow.seller_id, ChannelRow.counted_from).where(ChannelRow.name == name)
+    ).one_or_none()
+
+
+def share_channel(transaction: Transaction, name: str) -> None:
+    """Keep the channel's links as they are until this transaction ends.
+
+    Without it, a link could be added between our reading the links and our writing a line: neither would see the other,
+    and the line would stay without its pair.
+    """
+    transaction.execute(select(ChannelRow.name).where(ChannelRow.name == name).with_for_update(read=True))
+
+
+def cursor(transaction: Transaction, name: str) -> str | None:
+    return transaction.scalar(select(Cursor.value).where(Cursor.name == name))
+
+
+def move_cursor(transaction: Transaction, name: str, value: str, now: datetime, *, current: bool) -> None:
+    """Move a cursor; `current` says that it reached the head as of `now`."""
+    moved: dict[str, Any] = {"value": value, "moved_at": now}
+    if current:
+        moved["current_at"] = now
+    if not insert_missing(transaction, Cursor, [{"name": name, "current_at": None, **moved}]):
+        transaction.execute(update(Cursor).where(Cursor.name == name).values(moved))
+
+
+# --- deliveries -------------------------------------------------------------------------------------------------
+
+
+def store_deliveries(transaction: Transaction, deliveries: Sequence[Mapping[str, Any]]) -> int:
+    """Store what is new of these; a repeated delivery (same id, same body) is left as it is. Returns how many are new."""
+    return insert_missing(transaction, Delivery, deliveries)
+
+
+def claim_deliveries(transaction: Transaction, now: datetime, limit: int) -> Sequence[Row[Any]]:
+    return transaction.execute(
+        select(Delivery.id, Delivery.channel, Delivery.topic, Delivery.kept, Delivery.attempts, Delivery.correlation_id)
+        .where(Delivery.state == DeliveryState.NEW, Delivery.next_attempt_at <= now)
+        .order_by(Delivery.next_attempt_at, Delivery.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def finish_deliveries(
+    transaction: Transaction, ids: Collection[int], state: DeliveryState, outcome: str, now: datetime
+) -> None:
+    for chunk in in_chunks(ids):
+        transaction.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(chunk))
+            .values(state=state, outcome=outcome, next_attempt_at=None, handled_at=now, attempts=Delivery.attempts + 1)
+        )
+
+
+def postpone_delivery(transaction: Transaction, delivery_row: int, until: datetime, outcome: str) -> None:
+    transaction.execute(
+        update(Delivery)
+        .where(Delivery.id == delivery_row)
+        .values(next_attempt_at=until, attempts=Delivery.attempts + 1, outcome=outcome)
+    )
+
+
+def list_deliveries(
+    transaction: Transaction, *, channel: str | None, state: DeliveryState | None, limit: int
+) -> Sequence[Row[Any]]:
+    statement = (
+        select(
+            Delivery.id,
+            Delivery.channel,
+            Delivery.topic,
+            Delivery.delivery_id,
+            Delivery.state,
+            Delivery.received_at,
+            Delivery.attempts,
+            Delivery.outcome,
+            Delivery.correlation_id,
+        )
+        .order_by(Delivery.id.desc())
+        .limit(limit)
+    )
+    if channel is not None:
+        statement = statement.where(Delivery.channel == channel)
+    if state is not None:
+        statement = statement.where(Delivery.state == state)
+    return transaction.execute(statement).all()
+
+
+def replay_deliveries(transaction: Transaction, ids: Sequence[int], now: datetime) -> Sequence[Row[Any]]:
+    """Make deliveries that still have their body new again; returns those it did."""
+    return transaction.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), Delivery.kept.is_not(None))
+        .values(state=DeliveryState.NEW, next_attempt_at=now, attempts=0, outcome=None, handled_at=None)
+        .returning(Delivery.id, Delivery.channel)
+    ).all()
+
+
+def drop_raw_bodies(transaction: Transaction, received_before: datetime) -> int:
+    return transaction.execute(
+        update(Delivery)
+        .where(Delivery.raw, Delivery.kept.is_not(None), Delivery.received_at < received_before)
+        .values(kept=None)
+    ).rowcount
+
+
+def forget_deliveries(transaction: Transaction, handled_before: datetime) -> int:
+    """Delete handled deliveries: a repeated one would be harmless all the same."""
+    return transaction.execute(
+        delete(Delivery).where(Delivery.state == DeliveryState.HANDLED, Delivery.received_at < handled_before)
+    ).rowcount
+
+
+def oldest_waiting_delivery(transaction: Transaction) -> datetime | None:
+    return transaction.scalar(select(func.min(Delivery.received_at)).where(Delivery.state == DeliveryState.NEW))
+
+
+# --- orders -----------------------------------------------------------------------------------------------------
+
+
+def ensure_orders(
+    transaction: Transaction, channel: str, order_ids: Collection[str], revision: int, now: datetime, correlation: str
+) -> None:
+    insert_missing(
+        transaction,
+        OrderRow,
+        [
+            {
+                "channel": channel,
+                "order_id": order_id,
+                "state": OrderState.UNSEEN,
+                "revision": revision,
+                "digest": "",
+                "first_seen_at": now,
+                "correlation_id": correlation,
+            }
+            for order_id in sorted(order_ids)
+        ],
+    )
+
+
+def lock_orders(transaction: Transaction, channel: str, order_ids: Collection[str]) -> dict[str, Row[Any]]:
+    held: dict[str, Row[Any]] = {}
+    for chunk in in_chunks(sorted(order_ids)):
+        rows = transaction.execute(
+            select(
+                OrderRow.id,
+                OrderRow.order_id,
+                OrderRow.state,
+                OrderRow.revision,
+                OrderRow.fetched_at,
+                OrderRow.digest,
+                OrderRow.first_seen_at,
+                OrderRow.fetch_at,
+                OrderRow.accepted_by,
+                OrderRow.looks,
+            )
+            .where(OrderRow.channel == channel, OrderRow.order_id.in_(chunk))
+            .order_by(OrderRow.order_id)
+            .with_for_update()
+        )
+        held.update((row.order_id, row) for row in rows)
+    return held
+
+
+def write_snapshots(transaction: Transaction, values: Sequence[Mapping[str, Any]]) -> None:
+    """Each mapping: `row` (the key) and `new_<column>` for every column of a taken snapshot."""
+    if values:
+        table = table_of(OrderRow)
+        columns = {name.removeprefix("new_"): bindparam(name) for name in values[0] if name != "row"}
+        transaction.execute(update(table).where(table.c.id == bindparam("row")).values(columns), list(values))
+
+
+def known_revisions(transaction: Transaction, channel: str, order_ids: Collection[str]) -> dict[str, int]:
+    known: dict[str, int] = {}
+    for chunk in in_chunks(order_ids):
+        rows = transaction.execute(
+            select(OrderRow.order_id, OrderRow.revision).where(
+                OrderRow.channel == channel, OrderRow.order_id.in_(chunk)
+            )
+        )
+        known.update((row.order_id, row.revision) for row in rows)
+    return known
+
+
+def ask_for_fetch(transaction: Transaction, channel: str, order_ids: Collection[str], at: datetime) -> None:
+    """Note that these orders must be fetched; several askers make one fetch."""
+    for chunk in in_chunks(sorted(order_ids)):
+        transaction.execute(
+            update(OrderRow)
+            .where(OrderRow.channel == channel, OrderRow.order_id.in_(chunk))
+            .where(or_(OrderRow.fetch_at.is_(None), OrderRow.fetch_at > at))
+            .values(fetch_at=at)
+        )
+
+
+def claim_fetches(
+    transaction: Transaction, now: datetime, lease_until: datetime, limit: int, skip_channels: Collection[str]
+) -> Sequence[Row[Any]]:
+    """Take orders to fetch; until `lease_until` nobody else will."""
+    rows = transaction.execute(
+        select(OrderRow.id, OrderRow.channel, OrderRow.order_id, OrderRow.fetch_attempts, OrderRow.correlation_id)
+        .where(OrderRow.fetch_at <= now, OrderRow.channel.not_in(skip_channels))
+        .order_by(OrderRow.fetch_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    transaction.execute(
+        update(OrderRow)
+        .where(OrderRow.id.in_([row.id for row in rows]))
+        .values(fetch_at=lease_until, fetch_attempts=OrderRow.fetch_attempts + 1)
+    )
+    return rows
+
+
+def end_fetch(
+    transaction: Transaction, order_row: int, leased_until: datetime, *, next_at: datetime | None, reason: str | None
+) -> None:
+    """Give a fetch back: done (None) or again later. Somebody who asked anew meanwhile is not overwritten."""
+    values: dict[str, Any] = {"fetch_at": next_at}
+    if next_at is None:
+        values["fetch_attempts"] = 0
+    if reason is not None:
+        values["reason"] = reason
+    transaction.execute(
+        update(OrderRow).where(OrderRow.id == order_row, OrderRow.fetch_at == leased_until).values(values)
+    )
+
+
+def park_order(transaction: Transaction, order_row: int, reason: str) -> None:
+    transaction.execute(
+        update(OrderRow)
+        .where(OrderRow.id == order_row)
+        .values(state=OrderState.PARKED, reason=reason, fetch_at=None, fetch_attempts=0)
+    )
+
+
+def claim_looks(transaction: Transaction, now: datetime, limit: int) -> Sequence[Row[Any]]:
+    """Orders whose next late look is due, with whether any unit of theirs is applied."""
+    applied = (
+        select(Pair.id)
+        .join(OrderLineRow, OrderLineRow.id == Pair.line_row)
+        .where(OrderLineRow.order_row == OrderRow.id, Pair.applied > 0)
+        .exists()
+    )
+    return transaction.execute(
+        select(
+            OrderRow.id,
+            OrderRow.channel,
+            OrderRow.order_id,
+            OrderRow.looks,
+            OrderRow.placed_at,
+            applied.label("counts"),
+        )
+        .where(OrderRow.look_at <= now)
+        .order_by(OrderRow.look_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=OrderRow)
+    ).all()
+
+
+def accept_parked_order(transaction: Transaction, channel: str, order_id: str, by: str, now: datetime) -> bool:
+    """Let a parked order count: it is fetched again and taken in. Returns False when it is not parked."""
+    return bool(
+        transaction.execute(
+            update(OrderRow)
+            .where(OrderRow.channel == channel, OrderRow.order_id == order_id, OrderRow.state == OrderState.PARKED)
+            .values(state=OrderState.UNSEEN, accepted_by=by, reason=None, fetch_at=now, fetch_attempts=0)
+        ).rowcount
+    )
+
+
+def parked_orders(transaction: Transaction, channel: str | None) -> Sequence[Row[Any]]:
+    statement = select(
+        OrderRow.channel, OrderRow.order_id, OrderRow.placed_at, OrderRow.first_seen_at, OrderRow.reason
+    ).where(OrderRow.state == OrderState.PARKED)
+    if channel is not None:
+        statement = statement.where(OrderRow.channel == channel)
+    return transaction.execute(statement.order_by(OrderRow.first_seen_at)).all()
+
+
+def set_look(transaction: Transaction, order_row: int, looks: int, look_at: datetime | None) -> None:
+    transaction.execute(update(OrderRow).where(OrderRow.id == order_row).values(looks=looks, look_at=look_at))
+
+
+# --- lines and pairs --------------------------------------------------------------------------------------------
+
+
+def lines_of(transaction: Transaction, order_rows: Collection[int]) -> Sequence[Row[Any]]:
+    rows: list[Row[Any]] = []
+    for chunk in in_chunks(order_rows):
+        rows += transaction.execute(
+            select(
+                OrderLineRow.id,
+                OrderLineRow.order_row,
+                OrderLineRow.line_id,
+                OrderLineRow.item_key,
+                OrderLineRow.sku,
+                OrderLineRow.committed,
+                OrderLineRow.placed_at,
+            ).where(OrderLineRow.order_row.in_(chunk))
+        )
+    return rows
+
+
+def insert_lines(transaction: Transaction, values: Sequence[Mapping[str, Any]]) -> None:
+    insert_rows(transaction, OrderLineRow, values)
+
+
+def set_committed(transaction: Transaction, values: Sequence[Mapping[str, int]]) -> None:
+    """Each mapping: `row`, `units`."""
+    if values:
+        table = table_of(OrderLineRow)
+        transaction.execute(
+            update(table).where(table.c.id == bindparam("row")).values(committed=bindparam("units")), list(values)
+        )
+
+
+def set_linked(transaction: Transaction, line_rows: Collection[int]) -> None:
+    for chunk in in_chunks(line_rows):
+        transaction.execute(update(OrderLineRow).where(OrderLineRow.id.in_(chunk)).values(linked=True))
+
+
+def link_versions(transaction: Transaction, channel: str, skus: Collection[str]) -> Sequence[Row[Any]]:
+    rows: list[Row[Any]] = []
+    for chunk in in_chunks(skus):
+        rows += transaction.execute(
+            select(Link.sku, Link.listing_id, Link.units, Link.from_at, Link.until_at).where(
+                Link.channel == channel, Link.sku.in_(chunk)
+            )
+        )
+    return rows
+
+
+def pairs_of(transaction: Transaction, line_rows: Collection[int]) -> Sequence[Row[Any]]:
+    rows: list[Row[Any]] = []
+    for chunk in in_chunks(line_rows):
+        rows += transaction.execute(
+            select(Pair.id, Pair.line_row, Pair.listing_id, Pair.units, Pair.committed, Pair.waived).where(
+                Pair.line_row.in_(chunk)
+            )
+        )
+    return rows
+
+
+def lock_listings(transaction: Transaction, listing_ids: Iterable[str]) -> None:
+    """Lock listing rows in one order for everybody, so that two transactions never wait for each other."""
+    for chunk in in_chunks(sorted(set(listing_ids))):
+        transaction.execute(
+            select(ListingRow.listing_id)
+            .where(ListingRow.listing_id.in_(chunk))
+            .order_by(ListingRow.listing_id)
+            .with_for_update()
+        )
+
+
+def insert_pairs(transaction: Transaction, values: Sequence[Mapping[str, Any]]) -> None:
+    insert_rows(transaction, Pair, values)
+
+
+def set_pairs(transaction: Transaction, values: Sequence[Mapping[str, int]]) -> None:
+    """Each mapping: `row`, `new_committed`, `new_waived`."""
+    if values:
+        table = table_of(Pair)
+        transaction.execute(
+            update(table)
+            .where(table.c.id == bindparam("row"))
+            .values(committed=bindparam("new_committed"), waived=bindparam("new_waived")),
+            list(values),
+        )
+
+
+def write_journal(transaction: Transaction, entries: Sequence[Mapping[str, Any]]) -> None:
+    insert_rows(transaction, JournalEntry, entries)
+
+
+def make_due(transaction: Transaction, listing_ids: Iterable[str], now: datetime, correlation: str) -> None:
+    """Mark listings for reconciling now. They must be locked by `lock_listings` if pairs are written as well."""
+    for chunk in in_chunks(sorted(set(listing_ids))):
+        transaction.execute(
+            update(ListingRow)
+            .where(ListingRow.listing_id.in_(chunk))
+            .values(next_attempt_at=now, attempts=0, correlation_id=correlation)
+        )
+
+
+def unlinked_skus(transaction: Transaction, channel: str, skus: Collection[str]) -> dict[str, int]:
+    """Of these SKUs, those with lines that have no listing, with the units waiting."""
+    waiting: dict[str, int] = {}
+    for chunk in in_chunks(skus):
+        rows = transaction.execute(
+            select(OrderLineRow.sku, func.sum(OrderLineRow.committed))
+            .where(OrderLineRow.channel == channel, OrderLineRow.sku.in_(chunk), ~OrderLineRow.linked)
+            .group_by(OrderLineRow.sku)
+        )
+        waiting.update((row[0], int(row[1])) for row in rows)
+    return waiting

@@ -1,0 +1,344 @@
+"""Whole orders become lines and pairs: the one upsert in which webhooks and polling meet.
+
+Everything here is idempotent: the same snapshot taken in twice changes nothing, an older one is refused, and what a
+newer whole order no longer shows is committed 0.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from connectors.clock import Clock
+from connectors.contract import Gone, Order
+from worker.alerts import Anomalies, Finding, Kind
+from worker.alerts.anomalies import fingerprint
+from worker.intake import repository
+from worker.intake.snapshots import (
+    NEVER_SEEN,
+    Held,
+    Judgement,
+    LinkVersion,
+    digest,
+    in_listing_units,
+    judge,
+    pairs_for,
+)
+from worker.store import Transaction
+from worker.store.tables import JournalKind, OrderState, WaiveReason
+
+log = structlog.get_logger(__name__)
+
+NO_SKU = "(no SKU)"
+LOOKS_AFTER = (timedelta(days=1), timedelta(days=7), timedelta(days=30))
+"""When an order is looked at again by its id: a deletion may never have been told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What became of a batch of snapshots."""
+
+    taken: int
+    kept: int
+    to_fetch: Sequence[str]
+    """Orders that only a fetch can decide; already noted for fetching."""
+    due_listings: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Accepted:
+    """A snapshot that is the newest we hold, with its row."""
+
+    row: Any
+    state: OrderState
+    order: Order | None
+    digest: str
+    fetched_at: datetime | None
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What the accepted snapshots change, gathered to be written in few statements."""
+
+    new_lines: list[dict[str, Any]] = field(default_factory=list)
+    changed_lines: dict[int, int] = field(default_factory=dict)
+    """Row of an order line -> its committed units now."""
+    findings: list[Finding] = field(default_factory=list)
+    unparked: list[str] = field(default_factory=list)
+    """Fingerprints of the anomalies of orders that are parked no longer."""
+
+
+class Intake:
+    """Takes snapshots of orders in."""
+
+    def __init__(self, clock: Clock, anomalies: Anomalies, *, park_older_than: timedelta) -> None:
+        self._clock = clock
+        self._anomalies = anomalies
+        self._park_older_than = park_older_than
+
+    def take_in(
+        self, transaction: Transaction, channel: str, snapshots: Sequence[Order | Gone], correlation: str
+    ) -> TakenIn:
+        """Take whole orders (or tombstones) of one channel in, within the caller's transaction.
+
+        Locks the orders and then the listings concerned, each in the order of their ids. Listings whose pairs changed
+        are due when this returns. Raises OverflowError, naming no order, when units exceed 64 bits: the caller then
+        takes the orders in one by one and parks that one.
+        """
+        now = self._clock.now()
+        if not snapshots:
+            return TakenIn(0, 0, (), frozenset())
+        repository.share_channel(transaction, channel)
+        order_ids = {snapshot.order_id for snapshot in snapshots}
+        repository.ensure_orders(transaction, channel, order_ids, NEVER_SEEN, now, correlation)
+        rows = repository.lock_orders(transaction, channel, order_ids)
+        accepted, kept, to_fetch = self._choose(channel, snapshots, rows, now)
+        changes = _Changes()
+        due = self._write_lines(transaction, channel, accepted, changes, now)
+        self._write_orders(transaction, accepted, correlation)
+        repository.ask_for_fetch(transaction, channel, to_fetch, now)
+        repository.make_due(transaction, due, now, correlation)
+        self._anomalies.open_in(transaction, changes.findings)
+        self._anomalies.resolve_in(transaction, changes.unparked, "a readable snapshot of it was taken in")
+        return TakenIn(len(accepted), kept, to_fetch, frozenset(due))
+
+    def _choose(
+        self, channel: str, snapshots: Sequence[Order | Gone], rows: dict[str, Any], now: datetime
+    ) -> tuple[list[_Accepted], int, list[str]]:
+        held = {order_id: Held(row.state, row.revision, row.fetched_at, row.digest) for order_id, row in rows.items()}
+        accepted: dict[str, _Accepted] = {}
+        to_fetch: dict[str, None] = {}
+        kept = 0
+        for snapshot in snapshots:
+            order_id = snapshot.order_id
+            content = "" if isinstance(snapshot, Gone) else digest(snapshot)
+            judgement = judge(held[order_id], snapshot, content)
+            if judgement is Judgement.KEEP:
+                kept += 1
+            elif judgement is Judgement.FETCH:
+                to_fetch[order_id] = None
+            else:
+                choice = self._accept(rows[order_id], snapshot, content, now)
+                accepted[order_id] = choice
+                revision = held[order_id].revision if choice.order is None else choice.order.revision
+                held[order_id] = Held(choice.state, revision, snapshot.fetched_at, content)
+        return list(accepted.values()), kept, list(to_fetch)
+
+    def _accept(self, row: Any, snapshot: Order | Gone, content: str, now: datetime) -> _Accepted:
+        if isinstance(snapshot, Gone):
+            return _Accepted(
+                row, OrderState.GONE, None, content, snapshot.fetched_at, "the channel says that it does not exist"
+            )
+        if snapshot.excluded is not None:
+            return _Accepted(row, OrderState.EXCLUDED, snapshot, content, snapshot.fetched_at, snapshot.excluded)
+        unseen = row.state in (OrderState.UNSEEN, OrderState.PARKED) and row.accepted_by is None
+        if unseen and row.first_seen_at - snapshot.placed_at > self._park_older_than:
+            reason = (
+                f"first seen {row.first_seen_at:%Y-%m-%d}, long after it was placed on {snapshot.placed_at:%Y-%m-%d}"
+            )
+            return _Accepted(row, OrderState.PARKED, snapshot, content, snapshot.fetched_at, reason)
+        return _Accepted(row, OrderState.OPEN, snapshot, content, snapshot.fetched_at)
+
+    def _write_orders(self, transaction: Transaction, accepted: Sequence[_Accepted], correlation: str) -> None:
+        values = []
+        for choice in accepted:
+            placed_at = None if choice.order is None else choice.order.placed_at
+            first_look = None if placed_at is None or choice.row.looks else placed_at + LOOKS_AFTER[0]
+            values.append(
+                {
+                    "row": choice.row.id,
+                    "new_state": choice.state,
+                    "new_revision": choice.row.revision if choice.order is None else choice.order.revision,
+                    "new_fetched_at": choice.fetched_at,
+                    "new_digest": choice.digest,
+                    "new_placed_at": placed_at,
+                    "new_reason": choice.reason,
+                    "new_look_at": first_look if choice.state is OrderState.OPEN else None,
+                    "new_correlation_id": correlation,
+                }
+            )
+        repository.write_snapshots(transaction, values)
+
+    def _write_lines(
+        self, transaction: Transaction, channel: str, accepted: Sequence[_Accepted], changes: _Changes, now: datetime
+    ) -> set[str]:
+        """Write lines and pairs; returns the listings that became due."""
+        held_lines: dict[int, dict[str, Any]] = defaultdict(dict)
+        for line in repository.lines_of(transaction, [choice.row.id for choice in accepted]):
+            held_lines[line.order_row][line.line_id] = line
+        for choice in accepted:
+            self._compare_lines(channel, choice, held_lines[choice.row.id], changes)
+        changed_pairs = repository.pairs_of(transaction, changes.changed_lines)
+        skus = {line["sku"] for line in changes.new_lines if line["sku"] is not None}
+        versions: dict[str, list[LinkVersion]] = defaultdict(list)
+        for link in repository.link_versions(transaction, channel, skus):
+            versions[link.sku].append(LinkVersion(link.listing_id, link.units, link.from_at, link.until_at))
+        for line in changes.new_lines:
+            line["pairs"] = pairs_for(line["placed_at"], versions[line["sku"]]) if line["sku"] in versions else ()
+            line["linked"] = bool(line["pairs"])
+
+        touched = {pair.listing_id for pair in changed_pairs}
+        touched.update(pair.listing_id for line in changes.new_lines for pair in line["pairs"])
+        repository.lock_listings(transaction, touched)
+        due = self._change_pairs(transaction, changed_pairs, changes.changed_lines, now)
+        due |= self._insert_lines(transaction, channel, changes.new_lines, now)
+        self._note_unlinked(channel, changes)
+        return due
+
+    def _compare_lines(self, channel: str, choice: _Accepted, held: dict[str, Any], changes: _Changes) -> None:
+        counts = choice.order is not None and choice.state is OrderState.OPEN
+        lines = choice.order.lines if choice.order is not None and counts else ()
+        missing = dict(held)
+        for line in lines:
+            known = missing.pop(line.line_id, None)
+            if known is None:
+                changes.new_lines.append(
+                    {
+                        "order_row": choice.row.id,
+                        "channel": channel,
+                        "line_id": line.line_id,
+                        "item_key": line.item_key,
+                        "sku": line.sku,
+                        "committed": line.committed,
+                        "first_committed": line.committed,
+                        "placed_at": choice.order.placed_at if choice.order else None,
+                    }
+                )
+                continue
+            if known.committed != line.committed:
+                changes.changed_lines[known.id] = line.committed
+            if known.item_key != line.item_key:
+                changes.findings.append(_item_changed(channel, choice.row.order_id, known, line.item_key))
+        for known in missing.values():
+            if known.committed != 0:
+                changes.changed_lines[known.id] = 0
+        if choice.row.state is OrderState.PARKED and choice.state is not OrderState.PARKED:
+            changes.unparked.append(parked_order(channel, choice.row.order_id, "").fingerprint)
+        if choice.state is OrderState.PARKED:
+            changes.findings.append(parked_order(channel, choice.row.order_id, choice.reason or ""))
+
+    def _change_pairs(
+        self, transaction: Transaction, pairs: Sequence[Any], committed_now: dict[int, int], now: datetime
+    ) -> set[str]:
+        repository.set_committed(
+            transaction, [{"row": row, "units": committed} for row, committed in committed_now.items()]
+        )
+        changed, journal = [], []
+        for pair in pairs:
+            committed = in_listing_units(committed_now[pair.line_row], pair.units)
+            waived = min(pair.waived, committed)
+            changed.append({"row": pair.id, "new_committed": committed, "new_waived": waived})
+            if waived != pair.waived:
+                journal.append(waiver(pair.listing_id, pair.id, waived - pair.waived, WaiveReason.LOWERED, now))
+        repository.set_pairs(transaction, changed)
+        repository.write_journal(transaction, journal)
+        return {pair.listing_id for pair in pairs}
+
+    def _insert_lines(
+        self, transaction: Transaction, channel: str, lines: Sequence[dict[str, Any]], now: datetime
+    ) -> set[str]:
+        if not lines:
+            return set()
+        wanted = {(line["order_row"], line["line_id"]): line for line in lines}
+        repository.insert_lines(
+            transaction, [{name: value for name, value in line.items() if name != "pairs"} for line in lines]
+        )
+        pairs: list[dict[str, Any]] = []
+        for row in repository.lines_of(transaction, {line["order_row"] for line in lines}):
+            line = wanted.get((row.order_row, row.line_id))
+            if line is None:
+                continue
+            for pair in line["pairs"]:
+                committed = in_listing_units(row.committed, pair.units)
+                pairs.append(
+                    {
+                        "line_row": row.id,
+                        "listing_id": pair.listing_id,
+                        "channel": channel,
+                        "units": pair.units,
+                        "committed": committed,
+                        "applied": 0,
+                        "waived": committed if pair.before_start else 0,
+                        "placed_at": row.placed_at,
+                    }
+                )
+        repository.insert_pairs(transaction, pairs)
+        journal_waivers(transaction, [pair for pair in pairs if pair["waived"]], WaiveReason.BEFORE_START, now)
+        return {pair["listing_id"] for pair in pairs if pair["committed"] != pair["waived"]}
+
+    def _note_unlinked(self, channel: str, changes: _Changes) -> None:
+        units: dict[str, int] = defaultdict(int)
+        for line in changes.new_lines:
+            if not line["linked"] and line["committed"]:
+                units[line["sku"] or NO_SKU] += line["committed"]
+        changes.findings += [unlinked(channel, sku, waiting) for sku, waiting in sorted(units.items())]
+
+
+def journal_waivers(
+    transaction: Transaction, pairs: Sequence[dict[str, Any]], reason: WaiveReason, now: datetime
+) -> None:
+    """Journal what new pairs waived from the start."""
+    if not pairs:
+        return
+    rows = repository.pairs_of(transaction, {pair["line_row"] for pair in pairs})
+    repository.write_journal(
+        transaction, [waiver(row.listing_id, row.id, row.waived, reason, now) for row in rows if row.waived]
+    )
+
+
+def waiver(listing_id: str, pair_id: int, units: int, reason: WaiveReason, now: datetime) -> dict[str, Any]:
+    """A journal entry about waived units."""
+    return {
+        "at": now,
+        "listing_id": listing_id,
+        "pair_id": pair_id,
+        "kind": JournalKind.WAIVED,
+        "units": units,
+        "operation_id": None,
+        "reason": reason,
+        "note": None,
+    }
+
+
+def unlinked(channel: str, sku: str, waiting: int) -> Finding:
+    return Finding(
+        Kind.UNLINKED_SKU,
+        f"SKU {sku!r} of channel {channel} is linked to no listing: its sales wait ({waiting} units in the last order)."
+        " Link it with `trueup links import`; the waiting lines then count by themselves.",
+        channel=channel,
+        key=sku,
+        detail={"sku": sku, "units": waiting},
+    )
+
+
+def unlinked_fingerprint(channel: str, sku: str) -> str:
+    return fingerprint(Kind.UNLINKED_SKU, channel=channel, key=sku)
+
+
+def _item_changed(channel: str, order_id: str, known: Any, item_key: str) -> Finding:
+    return Finding(
+        Kind.ITEM_CHANGED,
+        f"Line {known.line_id} of order {order_id} on {channel} now names item {item_key!r} instead of"
+        f" {known.item_key!r}. trueup goes on counting it for the listing of the first: check the order in the shop.",
+        channel=channel,
+        order_id=order_id,
+        key=known.line_id,
+        detail={"line": known.line_id, "first": known.item_key, "now": item_key},
+    )
+
+
+def parked_order(channel: str, order_id: str, reason: str) -> Finding:
+    return Finding(
+        Kind.PARKED_ORDER,
+        f"Order {order_id} of {channel} is parked, its units are not taken: {reason}."
+        f" `trueup deliveries replay --order {channel}/{order_id}` lets it count.",
+        channel=channel,
+        order_id=order_id,
+        detail={"reason": reason},
+    )

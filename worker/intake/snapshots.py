@@ -1,0 +1,118 @@
+"""Which snapshot of an order counts. Pure.
+
+Snapshots are ordered by (revision, start of the request that read them). Vendors stamp whole seconds, so two contents can
+share a revision: then only a fetch can tell which is the later, and the later fetch wins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from connectors.contract import MAX_QUANTITY, Gone, Order
+from worker.store.tables import OrderState
+
+NEVER_SEEN = -1
+"""The revision of an order that is known by its id only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the store holds of an order."""
+
+    state: OrderState
+    revision: int
+    fetched_at: datetime | None
+    digest: str
+
+
+class Judgement(StrEnum):
+    TAKE = "take"
+    KEEP = "keep"
+    """It is older than, or the same as, what we hold."""
+    FETCH = "fetch"
+    """It cannot be told which is the later: ask the channel."""
+
+
+def digest(order: Order) -> str:
+    """The content of a snapshot that matters to stock, in a short text."""
+    content = repr(
+        (order.excluded, sorted((line.line_id, line.sku, line.item_key, line.committed) for line in order.lines))
+    )
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def judge(held: Held | None, snapshot: Order | Gone, snapshot_digest: str) -> Judgement:
+    """Compare a snapshot with what is held."""
+    if held is None or held.state is OrderState.UNSEEN:
+        return Judgement.TAKE
+    if isinstance(snapshot, Gone):
+        stale = held.fetched_at is not None and snapshot.fetched_at < held.fetched_at
+        return Judgement.KEEP if stale or held.state is OrderState.GONE else Judgement.TAKE
+    if held.state is OrderState.GONE:
+        return _judge_after_tombstone(held, snapshot)
+    if snapshot.revision != held.revision:
+        return Judgement.TAKE if snapshot.revision > held.revision else Judgement.KEEP
+    if snapshot_digest == held.digest:
+        return Judgement.KEEP
+    if snapshot.fetched_at is None:
+        return Judgement.FETCH
+    if held.fetched_at is None or snapshot.fetched_at > held.fetched_at:
+        return Judgement.TAKE
+    return Judgement.KEEP
+
+
+def _judge_after_tombstone(held: Held, snapshot: Order) -> Judgement:
+    """A deleted order comes back only by a fetch that began after the one that missed it."""
+    if snapshot.fetched_at is None:
+        return Judgement.FETCH if snapshot.revision > held.revision else Judgement.KEEP
+    later = held.fetched_at is None or snapshot.fetched_at > held.fetched_at
+    return Judgement.TAKE if later else Judgement.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class LinkVersion:
+    """A SKU link as the plan of pairs needs it."""
+
+    listing_id: str
+    units: int
+    from_at: datetime
+    until_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPair:
+    """A pair that a line must have."""
+
+    listing_id: str
+    units: int
+    before_start: bool
+    """The line was placed before the link's start: what is first known of it is waived."""
+
+
+def pairs_for(placed_at: datetime, versions: Sequence[LinkVersion]) -> Sequence[NewPair]:
+    """The pairs of a line placed at `placed_at`: one for each listing its SKU is linked to.
+
+    A line belongs to the version in force when it was placed. One placed before every version belongs to the earliest
+    of those that are still to come; one placed after they all ended belongs to none.
+    """
+    chosen: dict[str, NewPair] = {}
+    for version in sorted(versions, key=lambda version: version.from_at):
+        if version.until_at is not None and version.until_at <= placed_at:
+            continue
+        chosen.setdefault(
+            version.listing_id, NewPair(version.listing_id, version.units, before_start=version.from_at > placed_at)
+        )
+    return list(chosen.values())
+
+
+def in_listing_units(committed: int, units: int) -> int:
+    """Line units times the link's units. Raises OverflowError beyond what the store can hold."""
+    product = committed * units
+    if product > MAX_QUANTITY:
+        message = f"{committed} x {units} units is more than a quantity can hold"
+        raise OverflowError(message)
+    return product

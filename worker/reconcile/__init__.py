@@ -1,0 +1,1 @@
+"""Due listings become writes: plan (pure), send, record, settle."""

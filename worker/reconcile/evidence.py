@@ -1,0 +1,137 @@
+"""What a listing's adjustment log proves about operations whose answer was lost. Pure.
+
+The log is walked with its *running totals*: an own adjustment claims the operation whose expected and new totals are
+exactly the totals right before and after it, never by size alone, because totals return to former values (an abandoned
+checkout does it within minutes). Answered operations claim first, in order: they certainly have an adjustment each.
+
+Evidence is *closed* when the last total known for certain plus every adjustment since equals the total read now: then
+no adjustment is missing, and an operation without one was not executed. Not yet: a request may still be executed late,
+which is why the caller waits `settle_after` before it believes an absence, and why an absence can be revoked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate
+
+from connectors.contract import Author
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One adjustment of the log, in the marketplace's order."""
+
+    adjustment_id: str
+    quantity: int
+    author: Author | None
+    by_reservation: bool
+    claimed: bool
+
+    @property
+    def may_be_ours(self) -> bool:
+        """Not yet claimed, not caused by a marketplace transaction, and nobody said that it is another's."""
+        return not self.claimed and not self.by_reservation and self.author is not Author.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An operation that no adjustment is claimed for yet."""
+
+    operation_id: int
+    expected_total: int
+    new_total: int
+    answered: bool
+
+    def fits(self, before: int, after: int) -> bool:
+        return self.expected_total == before and self.new_total == after
+
+
+class Verdict(StrEnum):
+    CLOSED = "closed"
+    """Every adjustment is accounted for; what has no adjustment was not executed."""
+    OPEN = "open"
+    """The log and the total do not meet yet: look again."""
+    UNATTRIBUTED = "unattributed"
+    """They meet, but an adjustment that could be ours has no author yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    adjustment_id: str
+    operation_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the log says."""
+
+    verdict: Verdict
+    matches: Sequence[Match]
+    orphans: Sequence[str]
+    """Own adjustments that fit no operation, while the evidence is closed."""
+    without_trace: Sequence[int]
+    """Operations without an answer for which this closed evidence shows no adjustment."""
+    totals_after: dict[str, int]
+    """The running total right after each entry; empty while the evidence is open."""
+
+
+def first_fit(candidates: Sequence[Candidate], entry: Entry, before: int, after: int) -> Candidate | None:
+    """The operation that `entry`, from `before` to `after`, is claimed for: answered ones first, then by age.
+
+    An entry without an author can only be an answered operation's: that one certainly happened, and had exactly these
+    totals. It proves nothing for an operation whose answer was lost.
+    """
+    if entry.claimed or entry.by_reservation or entry.author is Author.OTHER:
+        return None
+    fitting = [
+        candidate
+        for candidate in candidates
+        if candidate.fits(before, after) and (candidate.answered or entry.author is Author.OURS)
+    ]
+    return min(fitting, key=lambda candidate: (not candidate.answered, candidate.operation_id), default=None)
+
+
+def examine(
+    anchor_total: int,
+    anchor_positions: Sequence[int],
+    entries: Sequence[Entry],
+    candidates: Sequence[Candidate],
+    total_now: int,
+) -> Evidence:
+    """Judge the log of one listing.
+
+    `anchor_total` was the total right before `entries[position:]`, for one position of `anchor_positions`: one when the
+    anchor is an adjustment of this log, several when it is a read whose exact place in the log is not known.
+    `total_now` was read after the log.
+    """
+    movements = [0, *accumulate(entry.quantity for entry in entries)]
+    opening = total_now - movements[-1]
+    if not any(opening + movements[position] == anchor_total for position in anchor_positions):
+        return Evidence(Verdict.OPEN, (), (), (), {})
+    totals_after: dict[str, int] = {}
+    matches: list[Match] = []
+    orphans: list[str] = []
+    unattributed = False
+    left = list(candidates)
+    for entry, movement in zip(entries, movements[1:], strict=True):
+        after = opening + movement
+        totals_after[entry.adjustment_id] = after
+        fit = first_fit(left, entry, after - entry.quantity, after)
+        if fit is not None:
+            matches.append(Match(entry.adjustment_id, fit.operation_id))
+            left.remove(fit)
+        elif entry.author is Author.OURS and not entry.claimed:
+            orphans.append(entry.adjustment_id)
+        elif entry.may_be_ours:
+            unattributed = True
+    if unattributed or any(candidate.answered for candidate in left):
+        return Evidence(Verdict.UNATTRIBUTED, tuple(matches), (), (), totals_after)
+    return Evidence(
+        verdict=Verdict.CLOSED,
+        matches=tuple(matches),
+        orphans=tuple(orphans),
+        without_trace=tuple(candidate.operation_id for candidate in left),
+        totals_after=totals_after,
+    )

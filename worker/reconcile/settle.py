@@ -1,0 +1,320 @@
+"""Settling: what became of a write whose answer was lost, by the marketplace's own records (P4).
+
+Two ways lead here. The *feed* shows an own adjustment: if it fits an operation in the running totals, that is positive
+evidence and settles at once. Otherwise the listing's *log* is read, then its total, and `evidence.examine` judges both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from connectors.clock import Clock
+from connectors.contract import Author, Evidence, Ledger, Listing, Marketplace, RemoteAdjustment, StockKind
+from worker.alerts import Anomalies, Finding, Kind
+from worker.alerts.anomalies import fingerprint
+from worker.holds import Holds
+from worker.reconcile import repository
+from worker.reconcile.evidence import Candidate, Entry, Verdict, examine
+from worker.reconcile.evidence import Evidence as LogEvidence
+from worker.store import Store, Transaction
+from worker.store.tables import HoldReason, HoldScope, OperationState
+from worker.store.totals import note_totals
+
+log = structlog.get_logger(__name__)
+
+LOG_MARGIN = timedelta(minutes=2)
+"""How much further back than the oldest open question the log is read, for clocks that disagree."""
+
+PATIENT_LOOKS = 8
+"""How many looks a log may fail to meet the total before operators are told: feeds and logs lag."""
+
+LATE = (OperationState.PREPARED, OperationState.UNKNOWN, OperationState.ABSENT)
+"""From where evidence or a late answer still makes an operation applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What one look at the log brought."""
+
+    open_question: bool
+    """Whether an operation of the listing is still unsettled."""
+    listing: Listing
+    """The fresh read that the look ended with."""
+
+
+class Settler:
+    """Reads evidence and draws its consequences."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        marketplace: Marketplace,
+        anomalies: Anomalies,
+        holds: Holds,
+        *,
+        settle_after: timedelta,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._marketplace = marketplace
+        self._anomalies = anomalies
+        self._holds = holds
+        self._settle_after = settle_after
+
+    # --- consequences, inside the caller's transaction ------------------------------------------------------
+
+    def claim_in(self, transaction: Transaction, matches: Mapping[str, int]) -> set[str]:
+        """Claim adjustments for operations (adjustment id -> operation id); operations without an answer thereby become
+        applied. Returns the listings of those, which are due again. Each adjustment and operation once, ever.
+        """
+        if not matches:
+            return set()
+        now = self._clock.now()
+        repository.insert_claims(transaction, matches, now)
+        operations = list(matches.values())
+        revoked = repository.settle(
+            transaction,
+            operations,
+            OperationState.APPLIED,
+            now=now,
+            from_states=(OperationState.ABSENT,),
+            outcome="executed late: found in the log after it had been taken for absent",
+        )
+        found = repository.settle(
+            transaction,
+            operations,
+            OperationState.APPLIED,
+            now=now,
+            from_states=(OperationState.PREPARED, OperationState.UNKNOWN),
+            outcome="found in the log",
+        )
+        self._anomalies.open_in(transaction, [_revoked(row) for row in revoked])
+        return {row.listing_id for row in (*revoked, *found)}
+
+    def late_answer_in(self, transaction: Transaction, operation_id: int) -> bool:
+        """The marketplace answered that this operation was executed; carry it out once. Returns whether this call did."""
+        return bool(
+            repository.settle(
+                transaction,
+                [operation_id],
+                OperationState.APPLIED,
+                now=self._clock.now(),
+                from_states=LATE,
+                answered=True,
+            )
+        )
+
+    # --- the look at one listing's log ------------------------------------------------------------------------
+
+    def look(self, listing_id: str) -> Settled:
+        """Read the log and the total of one listing, and settle what they settle.
+
+        Up to three calls; no transaction is open across them. Idempotent. Raises what the connector raises.
+        """
+        with self._store.read() as transaction:
+            candidates = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
+            held = repository.facts_unlocked(transaction, listing_id)
+        entries: Sequence[RemoteAdjustment] = ()
+        has_log = isinstance(self._marketplace, Ledger) and self._marketplace.evidence is not Evidence.NONE
+        if isinstance(self._marketplace, Ledger) and has_log:
+            since = min([held.anchor_at or held.first_seen_at, *(row.prepared_at for row in candidates)])
+            entries = self._marketplace.adjustments(listing_id, since=since - LOG_MARGIN)
+        listing = self._marketplace.listing(listing_id)
+        with self._store.write() as transaction:
+            open_question = self._judge(transaction, listing, entries, has_log=has_log)
+        return Settled(open_question, listing)
+
+    def _judge(
+        self, transaction: Transaction, listing: Listing, log_entries: Sequence[RemoteAdjustment], *, has_log: bool
+    ) -> bool:
+        """Settle what can be; returns whether an operation is still unsettled."""
+        listing_id = listing.listing_id
+        held = repository.facts(transaction, [listing_id])[listing_id]
+        open_operation = repository.unsettled(transaction, [listing_id]).get(listing_id)
+        counted = listing.stock.kind is StockKind.COUNTED
+        if not has_log or not counted:
+            repository.update_listings(transaction, [as_read(listing, doubted=False)])
+            return open_operation is not None
+        known = repository.known_adjustments(transaction, [entry.adjustment_id for entry in log_entries])
+        ordered = sorted(log_entries, key=lambda entry: _log_order(entry, known))
+        entries = [_entry(entry, known.get(entry.adjustment_id)) for entry in ordered]
+        operations = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
+        candidates = [Candidate(row.id, row.expected_total, row.new_total, row.answered) for row in operations]
+        anchor_total = listing.stock.total if held.anchor_total is None else held.anchor_total
+        evidence = examine(anchor_total, _anchor_positions(held, entries), entries, candidates, listing.stock.total)
+        if evidence.verdict is Verdict.OPEN:
+            self._log_does_not_meet(transaction, listing, held, ordered)
+            return open_operation is not None
+        self._remember(transaction, ordered, known, evidence)
+        self.claim_in(transaction, {match.adjustment_id: match.operation_id for match in evidence.matches})
+        self._believe_absent(transaction, evidence, operations)
+        self._hold_orphans(transaction, listing_id, evidence)
+        repository.update_listings(
+            transaction,
+            [
+                {
+                    **as_read(listing, doubted=False),
+                    "new_anchor_total": listing.stock.total,
+                    "new_anchor_adjustment": ordered[-1].adjustment_id if ordered else held.anchor_adjustment,
+                    "new_anchor_at": ordered[-1].at if ordered else held.anchor_at,
+                    "new_anchor_certain": True,
+                }
+            ],
+        )
+        note_totals(transaction, [listing_id], self._clock.now())
+        self._resolve(transaction, listing_id)
+        return bool(repository.unsettled(transaction, [listing_id]))
+
+    def _log_does_not_meet(
+        self, transaction: Transaction, listing: Listing, held: Any, ordered: Sequence[RemoteAdjustment]
+    ) -> None:
+        """The anchor plus the log is not the total now.
+
+        An anchor that was only ever a read may have been wrong (search indexes lag): take the total just read as the
+        anchor and look again later. A certain anchor cannot: an adjustment is missing, so wait, and say so.
+        """
+        if held.anchor_certain:
+            anchor = f"the log from {held.anchor_total} does not lead to the total of {listing.stock.total} read now"
+            log.warning("log_does_not_meet_total", listing_id=listing.listing_id, reason=anchor)
+            if held.attempts >= PATIENT_LOOKS:
+                self._anomalies.open_in(transaction, [_unexplained(listing.listing_id, anchor)])
+            repository.update_listings(transaction, [as_read(listing, doubted=True)])
+            return
+        repository.update_listings(
+            transaction,
+            [
+                {
+                    **as_read(listing, doubted=True),
+                    "new_anchor_total": listing.stock.total,
+                    "new_anchor_adjustment": ordered[-1].adjustment_id if ordered else None,
+                    "new_anchor_at": ordered[-1].at if ordered else self._clock.now(),
+                }
+            ],
+        )
+
+    def _remember(
+        self,
+        transaction: Transaction,
+        ordered: Sequence[RemoteAdjustment],
+        known: Mapping[str, Any],
+        evidence: LogEvidence,
+    ) -> None:
+        """Keep what the log showed and the feed has not: the feed will not count it a second time."""
+        totals = evidence.totals_after
+        repository.remember_adjustments(
+            transaction,
+            [
+                repository.adjustment_values(
+                    entry, sequence=None, total_after=totals[entry.adjustment_id], claimed=False
+                )
+                for entry in ordered
+                if entry.adjustment_id not in known
+            ],
+        )
+
+    def _believe_absent(self, transaction: Transaction, evidence: LogEvidence, operations: Sequence[Any]) -> None:
+        """Closed evidence without a trace, long enough after sending: it was not executed, so far as can be known."""
+        now = self._clock.now()
+        old_enough = {row.id for row in operations if now - row.prepared_at >= self._settle_after}
+        repository.settle(
+            transaction,
+            [operation for operation in evidence.without_trace if operation in old_enough],
+            OperationState.ABSENT,
+            now=now,
+            from_states=(OperationState.UNKNOWN,),
+            outcome="the log is complete and has no trace of it",
+        )
+
+    def _hold_orphans(self, transaction: Transaction, listing_id: str, evidence: LogEvidence) -> None:
+        for adjustment in evidence.orphans:
+            note = f"adjustment {adjustment} is ours and fits no operation"
+            self._holds.place_in(transaction, HoldReason.ORPHAN, HoldScope.LISTING, listing_id, note)
+            self._anomalies.open_in(transaction, [_orphan(listing_id, adjustment)])
+
+    def _resolve(self, transaction: Transaction, listing_id: str) -> None:
+        self._anomalies.resolve_in(
+            transaction,
+            [fingerprint(Kind.UNEXPLAINED_TOTAL, listing_id=listing_id)],
+            "the log explains the total again",
+        )
+
+
+def as_read(listing: Listing, *, doubted: bool) -> dict[str, Any]:
+    """Columns of a listing after a fresh read of it."""
+    counted = listing.stock.kind is StockKind.COUNTED
+    return {
+        "row": listing.listing_id,
+        "new_total": listing.stock.total if counted else None,
+        "new_stock_kind": listing.stock.kind,
+        "new_state": listing.state,
+        "new_doubted": doubted,
+    }
+
+
+def _log_order(entry: RemoteAdjustment, known: Mapping[str, Any]) -> tuple[datetime, int, str]:
+    """Entries of one instant stand in the order of the feed, where the feed has shown them."""
+    row = known.get(entry.adjustment_id)
+    sequence = row.sequence if row is not None and row.sequence is not None else 2**63
+    return (entry.at, sequence, entry.adjustment_id)
+
+
+def _entry(entry: RemoteAdjustment, known: Any) -> Entry:
+    author: Author | None = entry.author
+    if author is None and known is not None:
+        author = known.author
+    return Entry(
+        adjustment_id=entry.adjustment_id,
+        quantity=entry.quantity,
+        author=author,
+        by_reservation=entry.reservation is not None,
+        claimed=known is not None and known.operation_id is not None,
+    )
+
+
+def _anchor_positions(held: Any, entries: Sequence[Entry]) -> Sequence[int]:
+    """Where in the log the anchor may stand: right after its adjustment, or anywhere when it was only a read."""
+    for position, entry in enumerate(entries, start=1):
+        if held.anchor_certain and entry.adjustment_id == held.anchor_adjustment:
+            return (position,)
+    if held.anchor_certain and held.anchor_at is not None:
+        # Its adjustment is older than what was read of the log: the anchor stands before all of it.
+        return (0,)
+    return range(len(entries) + 1)
+
+
+def _revoked(row: Any) -> Finding:
+    return Finding(
+        Kind.ABSENT_REVOKED,
+        f"A write to listing {row.listing_id} ({row.expected_total} to {row.new_total}) that had been taken for absent was"
+        " executed late. It counts now, and the surplus is given back by itself.",
+        listing_id=row.listing_id,
+        detail={"operation": row.id},
+    )
+
+
+def _orphan(listing_id: str, adjustment: str) -> Finding:
+    return Finding(
+        Kind.ORPHAN,
+        f"Adjustment {adjustment} of listing {listing_id} was made with our credentials, but no operation of ours fits it."
+        " Nothing is written to this listing until a person has looked: is another program using these credentials, or"
+        f" was the database restored? Then `trueup holds lift listing {listing_id}`.",
+        listing_id=listing_id,
+        key=adjustment,
+        detail={"adjustment": adjustment},
+    )
+
+
+def _unexplained(listing_id: str, reason: str) -> Finding:
+    return Finding(
+        Kind.UNEXPLAINED_TOTAL,
+        f"The stock of listing {listing_id} cannot be explained: {reason}. trueup goes on looking; compare with the"
+        " marketplace's own history.",
+        listing_id=listing_id,
+        detail={"reason": reason},
+    )

@@ -1,0 +1,204 @@
+"""Everything a process needs, built once from the settings: the only place where rooms are put together.
+
+Nothing here calls a vendor or starts a thread that works by itself; `worker.tasks` does the work, the command line and
+the web room start it. Build it after a fork, one per process.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import timedelta
+
+import httpx
+
+from config.settings import ChannelSettings, Settings
+from connectors.budget import Budgets, LocalBudgets
+from connectors.clock import Clock, SystemClock
+from connectors.contract import Channel, Marketplace
+from connectors.http import Toolbox
+from connectors.redis_budget import RedisBudgets
+from connectors.registry import connector
+from worker.alerts import Anomalies
+from worker.calls import CallCounter
+from worker.holds import Holds
+from worker.holds.accounts import Accounts
+from worker.intake import repository as intake_repository
+from worker.intake.fetch import Fetcher
+from worker.intake.inbox import Inbox
+from worker.intake.poll import Poller
+from worker.intake.service import Intake
+from worker.reconcile.service import Policy, Reconciler
+from worker.reconcile.settle import Settler
+from worker.store import Store
+from worker.store.tables import HoldReason, HoldScope
+from worker.upkeep.closing import ClosingPolicy
+from worker.upkeep.feed import FeedFollower
+from worker.upkeep.keeper import Keeper
+from worker.upkeep.sweep import Sweeper
+
+
+class Services:
+    """The rooms of one process, ready to be called."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        store: Store | None = None,
+        executor: Executor | None = None,
+        randomness: random.Random | None = None,
+        transport: httpx.BaseTransport | None = None,
+        marketplace: Marketplace | None = None,
+        channels: Mapping[str, Channel] | None = None,
+    ) -> None:
+        """What is not handed in is made from the settings."""
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.started_at = self.clock.now()
+        self.random = randomness or random.Random()  # noqa: S311  jitter, not secrets
+        self.store = store or Store(
+            settings.database.url.get_secret_value(),
+            # A thread of work uses one connection at a time; the web room and the schedule need a few more.
+            pool_size=max(settings.database.pool_size, settings.worker.threads + 4),
+        )
+        self.calls = CallCounter()
+        self.budgets = self._budgets()
+        toolbox = Toolbox(
+            clock=self.clock,
+            budgets=self.budgets,
+            random=self.random,
+            transport=transport,
+            on_call=self.calls.record,
+        )
+        self.executor = executor or ThreadPoolExecutor(settings.worker.in_flight, thread_name_prefix="call")
+        self.marketplace_name = settings.marketplace.name
+        self.marketplace = marketplace or _open_marketplace(settings, toolbox)
+        self.channels: Mapping[str, Channel] = channels or {
+            name: _open_channel(name, channel, toolbox) for name, channel in settings.channels.items()
+        }
+        self._build()
+
+    def _budgets(self) -> Budgets:
+        url = self.settings.broker.shared_budgets_url
+        if url is None:
+            return LocalBudgets(self.clock)
+        return RedisBudgets.from_url(url.get_secret_value(), self.clock, self.random)
+
+    def _build(self) -> None:
+        policy = self.settings.policy
+        store, clock = self.store, self.clock
+        settle_after = timedelta(seconds=policy.settle_after_seconds)
+        self.anomalies = Anomalies(store, clock)
+        self.holds = Holds(store, clock)
+        self.accounts = Accounts(store, self.holds, self.anomalies)
+        self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))
+        self.inbox = Inbox(store, clock, self.intake, self.anomalies, self.channels)
+        self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.holds, self.accounts, self.channels)
+        self.poller = Poller(store, clock, self.intake, self.anomalies, self.accounts, self.channels)
+        self.settler = Settler(store, clock, self.marketplace, self.anomalies, self.holds, settle_after=settle_after)
+        self.reconciler = Reconciler(
+            store,
+            clock,
+            self.marketplace,
+            self.settler,
+            self.anomalies,
+            self.holds,
+            self.accounts,
+            self.executor,
+            Policy(
+                settle_after=settle_after,
+                lease=timedelta(seconds=policy.lease_seconds),
+                batch_listings=policy.batch_listings,
+                write_attempts=policy.write_attempts,
+            ),
+            marketplace_name=self.marketplace_name,
+            jitter=self.random.random,
+        )
+        self.feed = FeedFollower(
+            store,
+            clock,
+            self.marketplace,
+            self.settler,
+            self.anomalies,
+            self.holds,
+            self.accounts,
+            marketplace_name=self.marketplace_name,
+        )
+        self.keeper = Keeper(
+            store,
+            clock,
+            self.marketplace,
+            self.anomalies,
+            self.holds,
+            self.accounts,
+            ClosingPolicy(
+                enabled=policy.close_listings,
+                close_after=timedelta(seconds=policy.close_after_seconds),
+                linked_only=policy.close_scope == "linked",
+            ),
+            settle_after=settle_after,
+            marketplace_name=self.marketplace_name,
+        )
+        self.sweeper = Sweeper(
+            store, clock, self.marketplace, self.anomalies, self.accounts, marketplace_name=self.marketplace_name
+        )
+
+    def register_channels(self) -> None:
+        """Make the configured channels known to the database; a new one starts in shadow. Idempotent."""
+        now = self.clock.now()
+        with self.store.write() as transaction:
+            for name, channel in self.settings.channels.items():
+                if intake_repository.channel(transaction, name) is None:
+                    intake_repository.ensure_channel(
+                        transaction,
+                        {
+                            "name": name,
+                            "seller_id": channel.seller,
+                            "counted_from": channel.counted_from or now,
+                            "created_at": now,
+                        },
+                    )
+                    if self.settings.policy.confirm_new_channels:
+                        self.holds.place_in(
+                            transaction,
+                            HoldReason.SHADOW,
+                            HoldScope.CHANNEL,
+                            name,
+                            "a new channel: look at `trueup plan`, then confirm with"
+                            f" `trueup holds lift channel {name}`",
+                        )
+                if channel.paused:
+                    self.holds.place_in(
+                        transaction, HoldReason.PAUSED, HoldScope.CHANNEL, name, "paused in the configuration"
+                    )
+                else:
+                    self.holds.lift_in(
+                        transaction, HoldScope.CHANNEL, name, by="the configuration", reason=HoldReason.PAUSED
+                    )
+
+    def close(self) -> None:
+        """Close connections and threads; what was leased is picked up again when its lease ends."""
+        self.executor.shutdown(wait=True, cancel_futures=True)
+        # A marketplace's `close` closes a listing: what ends its connections is named otherwise.
+        for end in (
+            getattr(self.marketplace, "disconnect", None),
+            *(getattr(channel, "close", None) for channel in self.channels.values()),
+        ):
+            if end is not None:
+                end()
+        self.store.dispose()
+
+
+def _open_marketplace(settings: Settings, toolbox: Toolbox) -> Marketplace:
+    opened = connector(settings.marketplace.connector).open_marketplace
+    assert opened is not None  # noqa: S101  the settings were validated against the registry
+    return opened(settings.marketplace.options, toolbox)
+
+
+def _open_channel(name: str, channel: ChannelSettings, toolbox: Toolbox) -> Channel:
+    opened = connector(channel.connector).open_channel
+    assert opened is not None  # noqa: S101  the settings were validated against the registry
+    return opened(name, channel.options, toolbox)

@@ -1,0 +1,49 @@
+"""Statements over many rows at once, the same on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase
+
+from worker.store.engine import Transaction
+
+T = TypeVar("T")
+
+CHUNK_ROWS = 500
+"""Rows named in one statement: below every bound on parameters, above where larger pays."""
+
+
+def in_chunks(values: Iterable[T], size: int = CHUNK_ROWS) -> Iterator[Sequence[T]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def table_of(row: type[DeclarativeBase]) -> Table:
+    table = row.__table__
+    assert isinstance(table, Table)  # noqa: S101  every row class here maps one plain table
+    return table
+
+
+def insert_missing(transaction: Transaction, row: type[DeclarativeBase], values: Sequence[Mapping[str, Any]]) -> int:
+    """Insert rows, leaving alone those that already exist by any unique constraint. Returns how many were new."""
+    if not values:
+        return 0
+    table = table_of(row)
+    insert = sqlite.insert(table) if transaction.dialect.name == "sqlite" else postgresql.insert(table)
+    inserted = 0
+    for chunk in in_chunks(values):
+        result = transaction.execute(insert.on_conflict_do_nothing().values(list(chunk)))
+        inserted += result.rowcount
+    return inserted
+
+
+def insert_rows(transaction: Transaction, row: type[DeclarativeBase], values: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that must be new."""
+    if values:
+        transaction.execute(table_of(row).insert(), list(values))

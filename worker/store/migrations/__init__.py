@@ -1,0 +1,1 @@
+"""Alembic's scripts: the one way in which the schema comes to be."""

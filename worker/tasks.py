@@ -1,0 +1,157 @@
+"""The tasks: thin, one call each into a room. Each drains what is due, for a bounded time.
+
+A task may run twice, at once, or never, without harm. What goes wrong at a vendor is in the rows by then (a hold, a later
+`next_attempt_at`, an anomaly), so nothing is retried by Celery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+
+import structlog
+from celery import Celery
+
+from connectors.errors import ConnectorError
+from worker import schedule
+from worker.doorbell import Doorbell
+from worker.housekeeping import Housekeeping
+from worker.services import Services
+from worker.store import StorageUnavailable
+from worker.store.ticks import claim_tick, tick_is_due
+
+log = structlog.get_logger(__name__)
+
+POLL_CHANNEL = "trueup.poll_channel"
+DRAIN_SECONDS = 20.0
+"""How long one task drains before it rings again and gives its thread back."""
+LATE_INDEX_SECONDS = 600.0
+"""How late a vendor's index may show an order: behind every pass this much is read again."""
+DAILY_WINDOW = timedelta(hours=48)
+
+
+class Tasks:
+    """What a worker process does when it is rung."""
+
+    def __init__(self, services: Services, app: Celery, bell: Doorbell) -> None:
+        self._services = services
+        self._app = app
+        self._bell = bell
+        self._housekeeping = Housekeeping(services)
+
+    def intake(self) -> None:
+        """Handle waiting deliveries, then fetch the orders that somebody asked for."""
+        for drain in (self._services.inbox.drain, self._services.fetcher.drain):
+            self._drain(drain, schedule.INTAKE, then=schedule.RECONCILE)
+
+    def reconcile(self) -> None:
+        """Write what is due to the marketplace; never before the feed has been read to its head since we started."""
+        if not self._services.feed.read_since(self._services.started_at):
+            self._services.feed.follow()
+        self._drain(self._services.reconciler.drain, schedule.RECONCILE)
+
+    def feed(self) -> None:
+        """Follow the marketplace's change feed to its head."""
+        if self._claims("feed", self._services.settings.schedule.feed_seconds) and self._services.feed.follow():
+            self._bell.ring(schedule.RECONCILE)
+            self._bell.ring(schedule.UPKEEP)
+
+    def upkeep(self) -> None:
+        """Close, open and examine the listings that need it."""
+        self._drain(self._services.keeper.drain, schedule.UPKEEP)
+
+    def sweep(self) -> None:
+        """Compare every listing, when its time has come."""
+        if self._claims("sweep", self._services.settings.schedule.sweep_seconds):
+            self._services.sweeper.sweep()
+            self._bell.ring(schedule.UPKEEP)
+
+    def poll(self) -> None:
+        """Ring a poll for every channel whose time has come."""
+        with self._services.store.read() as transaction:
+            silent = self._services.holds.active_in(transaction).unauthorised_channels()
+        for name, channel in self._services.settings.channels.items():
+            if name not in silent and self._claims(f"poll:{name}", channel.poll_seconds):
+                self._app.send_task(POLL_CHANNEL, args=[name], queue="intake", expires=channel.poll_seconds)
+
+    def poll_channel(self, name: str) -> None:
+        """Read one channel's changed orders; and from time to time, a little further back, ids and revisions."""
+        if name not in self._services.channels:
+            return
+        times = self._services.settings.schedule
+        try:
+            while not self._services.poller.poll(name, within=timedelta(seconds=DRAIN_SECONDS)):
+                self._bell.ring(schedule.RECONCILE)
+            if self._claims(f"late:{name}", times.recent_seconds):
+                self._services.poller.late_pass(name, timedelta(seconds=times.recent_seconds + LATE_INDEX_SECONDS))
+            if self._claims(f"daily:{name}", times.daily_pass_hours * 3600):
+                self._services.poller.late_pass(name, DAILY_WINDOW)
+        finally:
+            self._bell.ring(schedule.RECONCILE)
+            self._bell.ring(schedule.INTAKE)
+
+    def housekeeping(self) -> None:
+        """Late looks, webhook registrations, and what may be forgotten."""
+        if self._claims("housekeeping", 60):
+            self._housekeeping.look_again()
+            self._housekeeping.forget()
+        if self._claims("subscriptions", self._services.settings.schedule.subscriptions_seconds):
+            self._housekeeping.check_subscriptions()
+        self._bell.ring(schedule.INTAKE)
+
+    def alerts(self) -> None:
+        """Send the messages that are owed."""
+        self._services.alerts.send_due()
+
+    def _drain(self, drain: Callable[[], int], task: str, *, then: str | None = None) -> None:
+        """Call `drain` until nothing is left; ring `task` again when the time is up before that."""
+        clock = self._services.clock
+        deadline = clock.monotonic() + DRAIN_SECONDS
+        while drain():
+            if then is not None:
+                self._bell.ring(then)
+            if clock.monotonic() >= deadline:
+                self._bell.ring(task)
+                return
+
+    def _claims(self, name: str, every_seconds: float) -> bool:
+        """Whether this process may run `name` now: two beats, or ten workers, make no second run."""
+        now = self._services.clock.now()
+        interval = timedelta(seconds=every_seconds * schedule.EARLY)
+        with self._services.store.read() as transaction:
+            if not tick_is_due(transaction, name, now):
+                return False
+        with self._services.store.write() as transaction:
+            return claim_tick(transaction, name, now, interval)
+
+
+def register(app: Celery, tasks: Tasks) -> None:
+    """Give the application its tasks, bound to this process's services."""
+    for name, run in {
+        schedule.INTAKE: tasks.intake,
+        schedule.RECONCILE: tasks.reconcile,
+        schedule.FEED: tasks.feed,
+        schedule.UPKEEP: tasks.upkeep,
+        schedule.SWEEP: tasks.sweep,
+        schedule.POLL: tasks.poll,
+        schedule.HOUSEKEEPING: tasks.housekeeping,
+        schedule.ALERTS: tasks.alerts,
+        POLL_CHANNEL: tasks.poll_channel,
+    }.items():
+        app.task(_quietly(run), name=name, ignore_result=True)
+
+
+def _quietly(run: Callable[..., None]) -> Callable[..., None]:
+    """What a vendor or the database refuses is one log line; the schedule looks again."""
+
+    @wraps(run)
+    def wrapped(*arguments: str) -> None:
+        try:
+            run(*arguments)
+        except ConnectorError as error:
+            log.warning("task_postponed", error=str(error), kind=type(error).__name__)
+        except StorageUnavailable as error:
+            log.error("task_without_storage", error=str(error))
+
+    return wrapped

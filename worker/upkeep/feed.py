@@ -1,0 +1,387 @@
+"""The change feed: what the marketplace says happened, in its order.
+
+Each page and the cursor behind it are one transaction, so a crash repeats at most a page, and a page repeated changes
+nothing: every adjustment is kept once, by its id.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from connectors.clock import Clock
+from connectors.contract import (
+    Author,
+    ChangePage,
+    Feed,
+    ListingChange,
+    ListingState,
+    Marketplace,
+    StockChange,
+    StockKind,
+)
+from connectors.errors import CursorTooOld, Unauthorized
+from worker.alerts import Anomalies, Finding, Kind
+from worker.alerts.anomalies import fingerprint
+from worker.holds import Holds
+from worker.holds.accounts import Accounts
+from worker.intake.repository import move_cursor
+from worker.reconcile import repository as operations
+from worker.reconcile.evidence import Candidate, Entry, first_fit
+from worker.reconcile.settle import Settler
+from worker.store import Store, Transaction
+from worker.store.tables import HoldScope, OperationState
+from worker.store.ticks import pull_tick
+from worker.store.totals import note_totals
+from worker.upkeep import repository
+
+log = structlog.get_logger(__name__)
+
+SILENT_ANSWER_AFTER = timedelta(minutes=10)
+"""How long the feed may fail to show an answered write of ours before its listing's log is read."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A listing while a page is applied to it."""
+
+    row: Any
+    anchor_total: int | None
+    anchor_adjustment: str | None
+    anchor_at: datetime | None
+    anchor_certain: bool
+    candidates: list[Any]
+
+
+class FeedFollower:
+    """Reads the feed to its head and draws the consequences."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        marketplace: Marketplace,
+        settler: Settler,
+        anomalies: Anomalies,
+        holds: Holds,
+        accounts: Accounts,
+        *,
+        marketplace_name: str = "marketplace",
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._marketplace = marketplace
+        self._settler = settler
+        self._anomalies = anomalies
+        self._holds = holds
+        self._accounts = accounts
+        self._name = marketplace_name
+
+    def read_since(self, moment: datetime) -> bool:
+        """Whether the feed has been read to its head after `moment`; always so where there is no feed."""
+        if not isinstance(self._marketplace, Feed):
+            return True
+        with self._store.read() as transaction:
+            held = repository.cursor(transaction)
+        return held is not None and held.current_at is not None and held.current_at >= moment
+
+    def follow(self, *, keep_going: Callable[[], bool] = lambda: True) -> int:
+        """Read the feed to its head (or until `keep_going` says no); returns how many changes there were.
+
+        Safe to run several at once and to repeat. Raises what the connector raises, after placing a hold if the
+        credentials were refused.
+        """
+        if not isinstance(self._marketplace, Feed):
+            return 0
+        read = 0
+        while True:
+            started_at = self._clock.now()
+            with self._store.read() as transaction:
+                held = repository.cursor(transaction)
+            try:
+                page = self._marketplace.changes(None if held is None else held.value)
+            except CursorTooOld as error:
+                self._start_anew(error)
+                continue
+            except Unauthorized as error:
+                self._accounts.refused(HoldScope.MARKETPLACE, self._name, error)
+                raise
+            with self._store.write() as transaction:
+                self._take_page(transaction, page)
+                if not page.more:
+                    self._claim_open(transaction)
+                    self._look_at_silent_answers(transaction)
+                move_cursor(transaction, repository.FEED, page.cursor, started_at, current=not page.more)
+            read += len(page.changes)
+            if not page.more or not keep_going():
+                return read
+
+    def _start_anew(self, error: CursorTooOld) -> None:
+        """Changes were lost for good: begin again at the head, and let a full sweep find what we missed."""
+        now = self._clock.now()
+        with self._store.write() as transaction:
+            repository.forget_cursor(transaction, now)
+            pull_tick(transaction, "sweep", now)
+            self._anomalies.open_in(
+                transaction,
+                [
+                    Finding(
+                        Kind.CURSOR_TOO_OLD,
+                        f"The change feed was not read for so long that the marketplace no longer keeps what came after"
+                        f" our place in it ({error}). A full sweep compares every listing instead.",
+                    )
+                ],
+            )
+
+    # --- one page ---------------------------------------------------------------------------------------------
+
+    def _take_page(self, transaction: Transaction, page: ChangePage) -> None:
+        changes = [change for change in page.changes if isinstance(change, StockChange)]
+        listing_changes = [change for change in page.changes if isinstance(change, ListingChange)]
+        concerned = {change.adjustment.listing_id for change in changes}
+        concerned.update(change.listing_id for change in listing_changes)
+        self._insert_unknown(transaction, concerned, listing_changes)
+        rows = repository.lock(transaction, concerned)
+        self._take_listing_changes(transaction, rows, listing_changes)
+        self._take_adjustments(transaction, rows, changes)
+        self._note_unknown_types(transaction, page.unknown_types)
+
+    def _insert_unknown(self, transaction: Transaction, concerned: set[str], changes: Sequence[ListingChange]) -> None:
+        """A listing that we meet for the first time is read by upkeep before anything is concluded about it."""
+        now = self._clock.now()
+        described = {change.listing_id: change for change in changes}
+        repository.insert_listings(
+            transaction,
+            [
+                {
+                    "listing_id": listing_id,
+                    "seller_id": described[listing_id].seller_id if listing_id in described else "",
+                    "title": described[listing_id].title if listing_id in described else "",
+                    "state": described[listing_id].state if listing_id in described else ListingState.DRAFT,
+                    "stock_kind": StockKind.UNDEFINED,
+                    "first_seen_at": now,
+                    "next_upkeep_at": now,
+                }
+                for listing_id in sorted(concerned)
+            ],
+        )
+
+    def _take_listing_changes(
+        self, transaction: Transaction, rows: dict[str, Any], changes: Sequence[ListingChange]
+    ) -> None:
+        now = self._clock.now()
+        updates: dict[str, dict[str, Any]] = {}
+        for change in changes:
+            columns = updates.setdefault(change.listing_id, {"row": change.listing_id})
+            columns["new_state"] = change.state
+            if change.title:
+                columns["new_title"] = change.title
+            if change.seller_id:
+                columns["new_seller_id"] = change.seller_id
+            if not change.state_changed:
+                continue
+            columns["new_state_author"] = change.author
+            columns["new_state_changed_at"] = now
+            if change.author is Author.OTHER or (change.author is None and not self._may_be_our_close(rows[change.listing_id], change)):
+                columns["new_closed_by_us_at"] = None
+        operations.update_listings(transaction, list(updates.values()))
+        note_totals(transaction, list(updates), now)
+        repository.wake_for_reconcile(
+            transaction,
+            [change.listing_id for change in changes if change.state is ListingState.DELETED],
+            now,
+        )
+
+    def _may_be_our_close(self, row: Any, change: ListingChange) -> bool:
+        """A change without an author keeps our mark only if it leads where our own last operation led."""
+        return row.closed_by_us_at is not None and change.state is ListingState.CLOSED
+
+    def _take_adjustments(self, transaction: Transaction, rows: dict[str, Any], changes: Sequence[StockChange]) -> None:
+        if not changes:
+            return
+        known = operations.known_adjustments(transaction, [change.adjustment.adjustment_id for change in changes])
+        candidates = operations.unclaimed(transaction, list(rows))
+        running = {
+            listing_id: _Running(
+                row,
+                row.anchor_total,
+                row.anchor_adjustment,
+                row.anchor_at,
+                row.anchor_certain,
+                candidates.get(listing_id, []),
+            )
+            for listing_id, row in rows.items()
+        }
+        remembered: list[dict[str, Any]] = []
+        learnt: list[dict[str, Any]] = []
+        matches: dict[str, int] = {}
+        moved: set[str] = set()
+        for change in changes:
+            adjustment = change.adjustment
+            listing = running[adjustment.listing_id]
+            kept = known.get(adjustment.adjustment_id)
+            if kept is not None and kept.sequence is not None:
+                continue
+            if kept is None:
+                total_after = self._move_anchor(listing, change)
+                moved.add(adjustment.listing_id)
+                operation = self._match(listing, change, total_after)
+                remembered.append(
+                    operations.adjustment_values(
+                        adjustment,
+                        sequence=change.sequence,
+                        total_after=total_after,
+                        claimed=operation is not None,
+                    )
+                )
+            else:
+                claimed = kept.operation_id is not None
+                operation = None if claimed else self._match(listing, change, kept.total_after)
+                learnt.append(
+                    {
+                        "row": adjustment.adjustment_id,
+                        "new_author": adjustment.author,
+                        "new_sequence": change.sequence,
+                        "new_open_claim": adjustment.author is Author.OURS and not claimed and operation is None,
+                    }
+                )
+            if operation is not None:
+                matches[adjustment.adjustment_id] = operation
+        operations.remember_adjustments(transaction, remembered)
+        operations.learn_adjustments(transaction, learnt)
+        due = self._settler.claim_in(transaction, matches)
+        self._write_anchors(transaction, [running[listing_id] for listing_id in sorted(moved)])
+        repository.wake_for_reconcile(
+            transaction, moved | due | {c.adjustment.listing_id for c in changes}, self._clock.now()
+        )
+
+    def _move_anchor(self, listing: _Running, change: StockChange) -> int | None:
+        """Carry the running total over one adjustment; returns the total after it, where it is known."""
+        adjustment = change.adjustment
+        if listing.anchor_total is None:
+            return None
+        only_read = listing.anchor_adjustment is None and not listing.anchor_certain
+        if only_read and listing.anchor_at is not None and adjustment.at <= listing.anchor_at:
+            # The anchor is a read made after this adjustment: it is in there already.
+            return None
+        listing.anchor_total += adjustment.quantity
+        listing.anchor_adjustment = adjustment.adjustment_id
+        listing.anchor_at = adjustment.at
+        return listing.anchor_total
+
+    def _match(self, listing: _Running, change: StockChange, total_after: int | None) -> int | None:
+        """The operation that this adjustment is claimed for, if the running totals fit one whose sender is not still
+        waiting for its answer.
+        """
+        adjustment = change.adjustment
+        if total_after is None:
+            return None
+        entry = Entry(
+            adjustment.adjustment_id,
+            adjustment.quantity,
+            adjustment.author,
+            by_reservation=adjustment.reservation is not None,
+            claimed=False,
+        )
+        candidates = [candidate_of(row) for row in listing.candidates if row.state is not OperationState.PREPARED]
+        fit = first_fit(candidates, entry, total_after - adjustment.quantity, total_after)
+        if fit is None:
+            return None
+        listing.candidates = [row for row in listing.candidates if row.id != fit.operation_id]
+        if fit.answered:
+            # Its answer proved the total right before and right after it.
+            listing.anchor_certain = True
+        return fit.operation_id
+
+    def _write_anchors(self, transaction: Transaction, listings: Sequence[_Running]) -> None:
+        unlimited_from = self._marketplace.unlimited_from
+        updates: list[dict[str, Any]] = []
+        not_negative: list[str] = []
+        for listing in listings:
+            columns: dict[str, Any] = {
+                "row": listing.row.listing_id,
+                "new_anchor_total": listing.anchor_total,
+                "new_anchor_adjustment": listing.anchor_adjustment,
+                "new_anchor_at": listing.anchor_at,
+                "new_anchor_certain": listing.anchor_certain,
+            }
+            answered_ahead = any(row.answered for row in listing.candidates)
+            total = listing.anchor_total
+            if total is not None and unlimited_from is not None and total >= unlimited_from:
+                columns |= {"new_stock_kind": StockKind.UNLIMITED, "new_total": None}
+            elif total is not None and not answered_ahead:
+                # An answer of ours that the feed has not shown yet is ahead of the feed: its total stands.
+                columns |= {"new_stock_kind": StockKind.COUNTED, "new_total": total}
+                if total >= 0:
+                    not_negative.append(listing.row.listing_id)
+            updates.append(columns)
+        operations.update_listings(transaction, updates)
+        now = self._clock.now()
+        note_totals(transaction, [listing.row.listing_id for listing in listings], now)
+        unknown = [listing.row.listing_id for listing in listings if listing.anchor_total is None]
+        repository.ask_for_look(transaction, unknown, now)
+        self._anomalies.resolve_in(
+            transaction,
+            [fingerprint(Kind.NEGATIVE_STOCK, listing_id=listing_id) for listing_id in not_negative],
+            "the stock is not below zero any more",
+        )
+
+    def _note_unknown_types(self, transaction: Transaction, types: Sequence[str]) -> None:
+        self._anomalies.open_in(
+            transaction,
+            [
+                Finding(
+                    Kind.UNKNOWN_CHANGE_TYPE,
+                    f"The marketplace's feed carries changes of type {name!r}, which this version of trueup does not know"
+                    " and skips. Look whether an upgrade knows it.",
+                    key=name,
+                )
+                for name in sorted(set(types))
+            ],
+        )
+
+    # --- at the head ------------------------------------------------------------------------------------------
+
+    def _claim_open(self, transaction: Transaction) -> None:
+        """Own adjustments that fitted nothing when they were seen: the answer may have been recorded since. Where no
+        sender is waiting any more, the listing's log is read.
+        """
+        waiting: dict[str, list[Any]] = defaultdict(list)
+        for row in repository.open_own_adjustments(transaction):
+            waiting[row.listing_id].append(row)
+        if not waiting:
+            return
+        candidates = operations.unclaimed(transaction, list(waiting))
+        matches: dict[str, int] = {}
+        doubtful: list[str] = []
+        for listing_id, adjustments in waiting.items():
+            rows = candidates.get(listing_id, [])
+            settled = [candidate_of(row) for row in rows if row.state is not OperationState.PREPARED]
+            for adjustment in adjustments:
+                entry = Entry(adjustment.adjustment_id, adjustment.quantity, Author.OURS, False, False)
+                after = adjustment.total_after
+                fit = None if after is None else first_fit(settled, entry, after - adjustment.quantity, after)
+                if fit is not None:
+                    matches[adjustment.adjustment_id] = fit.operation_id
+                    settled.remove(fit)
+                elif all(row.state is not OperationState.PREPARED for row in rows):
+                    doubtful.append(listing_id)
+        due = self._settler.claim_in(transaction, matches)
+        now = self._clock.now()
+        repository.wake_for_reconcile(transaction, due, now)
+        # A held listing has been looked at: its orphan waits for a person, not for another look.
+        held = self._holds.active_in(transaction)
+        repository.doubt(transaction, [name for name in doubtful if held.on_listing(name) is None], now)
+
+    def _look_at_silent_answers(self, transaction: Transaction) -> None:
+        now = self._clock.now()
+        repository.doubt(transaction, repository.silent_answers(transaction, now - SILENT_ANSWER_AFTER), now)
+
+
+def candidate_of(row: Any) -> Candidate:
+    return Candidate(row.id, row.expected_total, row.new_total, row.answered)

@@ -1,0 +1,186 @@
+"""Every query about listings as the marketplace shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, or_, select, update
+
+from connectors.contract import ListingState
+from worker.store import Transaction
+from worker.store.bulk import in_chunks, insert_missing
+from worker.store.tables import (
+    ChannelRow,
+    Cursor,
+    Link,
+    ListingRow,
+    Operation,
+    OperationKind,
+    OperationState,
+    Pair,
+    RemoteAdjustmentRow,
+)
+
+FEED = "feed"
+"""The name of the change feed's cursor."""
+
+FACTS = (
+    ListingRow.listing_id,
+    ListingRow.seller_id,
+    ListingRow.title,
+    ListingRow.state,
+    ListingRow.stock_kind,
+    ListingRow.total,
+    ListingRow.anchor_total,
+    ListingRow.anchor_adjustment,
+    ListingRow.anchor_at,
+    ListingRow.anchor_certain,
+    ListingRow.zero_since,
+    ListingRow.close_done,
+    ListingRow.closed_by_us_at,
+    ListingRow.next_upkeep_at,
+    ListingRow.state_author,
+    ListingRow.state_changed_at,
+)
+
+
+def cursor(transaction: Transaction) -> Row[Any] | None:
+    return transaction.execute(
+        select(Cursor.value, Cursor.moved_at, Cursor.current_at).where(Cursor.name == FEED)
+    ).one_or_none()
+
+
+def forget_cursor(transaction: Transaction, now: datetime) -> None:
+    """Start the feed anew; nothing that was certain because of it is certain any more."""
+    transaction.execute(delete(Cursor).where(Cursor.name == FEED))
+    transaction.execute(
+        update(ListingRow)
+        .where(ListingRow.anchor_total.is_not(None))
+        .values(anchor_certain=False, anchor_adjustment=None, anchor_at=now)
+    )
+
+
+def insert_listings(transaction: Transaction, values: Sequence[Mapping[str, Any]]) -> int:
+    return insert_missing(transaction, ListingRow, values)
+
+
+def lock(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, Row[Any]]:
+    """Listing rows, locked in the order of their ids."""
+    rows: dict[str, Row[Any]] = {}
+    for chunk in in_chunks(sorted(listing_ids)):
+        found = transaction.execute(
+            select(*FACTS).where(ListingRow.listing_id.in_(chunk)).order_by(ListingRow.listing_id).with_for_update()
+        )
+        rows.update((row.listing_id, row) for row in found)
+    return rows
+
+
+def wake_for_reconcile(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
+    """Let the listings that wait for stock, or for evidence, be reconciled now."""
+    waiting = or_(
+        select(Pair.id).where(Pair.listing_id == ListingRow.listing_id, _pending()).exists(),
+        select(Operation.id)
+        .where(Operation.listing_id == ListingRow.listing_id, Operation.state == OperationState.UNKNOWN)
+        .exists(),
+    )
+    for chunk in in_chunks(sorted(listing_ids)):
+        transaction.execute(
+            update(ListingRow)
+            .where(ListingRow.listing_id.in_(chunk), waiting)
+            .where(or_(ListingRow.next_attempt_at.is_(None), ListingRow.next_attempt_at > now))
+            .values(next_attempt_at=now)
+        )
+
+
+def _pending() -> Any:
+    return Pair.applied != Pair.committed - Pair.waived
+
+
+def doubt(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
+    """Let the log of these listings be read before anything is written there."""
+    for chunk in in_chunks(sorted(listing_ids)):
+        transaction.execute(
+            update(ListingRow).where(ListingRow.listing_id.in_(chunk)).values(doubted=True, next_attempt_at=now)
+        )
+
+
+def open_own_adjustments(transaction: Transaction) -> Sequence[Row[Any]]:
+    """Own adjustments that no operation has claimed yet, in the order of the feed."""
+    return transaction.execute(
+        select(
+            RemoteAdjustmentRow.adjustment_id,
+            RemoteAdjustmentRow.listing_id,
+            RemoteAdjustmentRow.quantity,
+            RemoteAdjustmentRow.total_after,
+        )
+        .where(RemoteAdjustmentRow.open_claim)
+        .order_by(RemoteAdjustmentRow.sequence)
+    ).all()
+
+
+def silent_answers(transaction: Transaction, settled_before: datetime) -> Sequence[str]:
+    """Listings with an answered stock operation that long ago, whose adjustment nobody has seen in the log yet."""
+    return transaction.scalars(
+        select(Operation.listing_id)
+        .where(
+            Operation.state == OperationState.APPLIED,
+            ~Operation.claimed,
+            Operation.kind == OperationKind.STOCK,
+            Operation.settled_at < settled_before,
+        )
+        .distinct()
+        .limit(100)
+    ).all()
+
+
+def claim_upkeep(transaction: Transaction, now: datetime, lease_until: datetime, limit: int) -> Sequence[Row[Any]]:
+    rows = transaction.execute(
+        select(*FACTS)
+        .where(ListingRow.next_upkeep_at <= now)
+        .order_by(ListingRow.next_upkeep_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if rows:
+        transaction.execute(
+            update(ListingRow)
+            .where(ListingRow.listing_id.in_([row.listing_id for row in rows]))
+            .values(next_upkeep_at=lease_until)
+        )
+    return rows
+
+
+def end_upkeep(transaction: Transaction, listing_id: str, leased_until: datetime, next_at: datetime | None) -> None:
+    """Give upkeep of a listing back; a moment that somebody else set meanwhile stands."""
+    transaction.execute(
+        update(ListingRow)
+        .where(ListingRow.listing_id == listing_id, ListingRow.next_upkeep_at == leased_until)
+        .values(next_upkeep_at=next_at)
+    )
+
+
+def channel_names(transaction: Transaction) -> frozenset[str]:
+    return frozenset(transaction.scalars(select(ChannelRow.name)))
+
+
+def is_linked(transaction: Transaction, listing_id: str) -> bool:
+    return bool(transaction.scalar(select(Link.id).where(Link.listing_id == listing_id).limit(1)))
+
+
+def ask_for_look(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
+    """Let upkeep read these listings."""
+    for chunk in in_chunks(sorted(listing_ids)):
+        transaction.execute(update(ListingRow).where(ListingRow.listing_id.in_(chunk)).values(next_upkeep_at=now))
+
+
+def unseen_by_sweep(transaction: Transaction, swept_at: datetime) -> Sequence[str]:
+    """Listings that the sweep begun at `swept_at` did not show."""
+    return transaction.scalars(
+        select(ListingRow.listing_id).where(
+            ListingRow.state != ListingState.DELETED,
+            ListingRow.first_seen_at < swept_at,
+            or_(ListingRow.swept_at.is_(None), ListingRow.swept_at < swept_at),
+        )
+    ).all()

@@ -1,0 +1,129 @@
+"""The full sweep: every listing, page by page, behind the feed.
+
+Its pages may lag behind writes, so it concludes nothing: where it shows something else than we hold, the listing gets a
+look of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from connectors.clock import Clock
+from connectors.contract import Listing, Marketplace, StockKind
+from connectors.errors import Unauthorized
+from worker.alerts import Anomalies, Kind
+from worker.alerts.anomalies import fingerprint
+from worker.holds.accounts import Accounts
+from worker.reconcile import repository as operations
+from worker.store import Store, Transaction
+from worker.store.tables import HoldScope, JournalKind
+from worker.store.totals import note_totals
+from worker.upkeep import repository
+
+log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """Reads every listing of the marketplace."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        marketplace: Marketplace,
+        anomalies: Anomalies,
+        accounts: Accounts,
+        *,
+        marketplace_name: str = "marketplace",
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._marketplace = marketplace
+        self._anomalies = anomalies
+        self._accounts = accounts
+        self._name = marketplace_name
+
+    def sweep(self, *, on_page: Callable[[int], None] = lambda listings: None) -> int:
+        """Read every listing once; returns how many. `on_page` is told the number of listings so far.
+
+        Idempotent; each page is a transaction. Raises what the connector raises, after placing a hold if the
+        credentials were refused.
+        """
+        swept_at = self._clock.now()
+        seen = 0
+        try:
+            for page in self._marketplace.listings():
+                seen += len(page)
+                self._take_page(page, swept_at)
+                on_page(seen)
+        except Unauthorized as error:
+            self._accounts.refused(HoldScope.MARKETPLACE, self._name, error)
+            raise
+        with self._store.write() as transaction:
+            missing = repository.unseen_by_sweep(transaction, swept_at)
+            repository.ask_for_look(transaction, missing, self._clock.now())
+            self._anomalies.resolve_in(
+                transaction, [fingerprint(Kind.CURSOR_TOO_OLD)], "a full sweep has compared every listing"
+            )
+        log.info("swept", listings=seen, missing=len(missing))
+        return seen
+
+    def _take_page(self, page: Sequence[Listing], swept_at: datetime) -> None:
+        with self._store.write() as transaction:
+            now = self._clock.now()
+            held = repository.lock(transaction, [listing.listing_id for listing in page])
+            new = [listing for listing in page if listing.listing_id not in held]
+            self._insert(transaction, new, swept_at)
+            doubtful = [
+                listing.listing_id
+                for listing in page
+                if listing.listing_id in held and _differs(listing, held[listing.listing_id])
+            ]
+            repository.ask_for_look(transaction, doubtful, now)
+            operations.update_listings(
+                transaction,
+                [{"row": listing.listing_id, "new_swept_at": swept_at, "new_sku": listing.sku} for listing in page],
+            )
+
+    def _insert(self, transaction: Transaction, listings: Sequence[Listing], swept_at: datetime) -> None:
+        """Listings met for the first time: here their account with us begins."""
+        values: list[dict[str, Any]] = []
+        journal: list[dict[str, Any]] = []
+        for listing in listings:
+            counted = listing.stock.kind is StockKind.COUNTED
+            total = listing.stock.total if counted else None
+            values.append(
+                {
+                    "listing_id": listing.listing_id,
+                    "seller_id": listing.seller_id,
+                    "title": listing.title,
+                    "state": listing.state,
+                    "stock_kind": listing.stock.kind,
+                    "first_seen_at": swept_at,
+                    "total": total,
+                    "anchor_total": total,
+                    "anchor_at": swept_at if counted else None,
+                }
+            )
+            if total is not None:
+                journal.append(
+                    {
+                        "at": swept_at,
+                        "listing_id": listing.listing_id,
+                        "kind": JournalKind.TOTAL,
+                        "units": total,
+                    }
+                )
+        repository.insert_listings(transaction, values)
+        operations.write_journal(transaction, journal)
+        note_totals(transaction, [listing.listing_id for listing in listings], self._clock.now())
+
+
+def _differs(listing: Listing, held: Any) -> bool:
+    if listing.state is not held.state or listing.stock.kind is not held.stock_kind:
+        return True
+    return listing.stock.kind is StockKind.COUNTED and listing.stock.total != held.total
