@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, NoReturn
 
 import httpx
@@ -79,7 +78,7 @@ class Http:
     """One account's connection to one vendor. Safe for use from several threads; close it when done.
 
     HTTP/1.1 with keep-alive, JSON asked for, redirects never followed, no proxy or certificate settings taken from the
-    environment, no cookies kept, answers of more than 32 MiB refused.
+    environment, no cookies sent, answers of more than 32 MiB refused.
     """
 
     def __init__(
@@ -116,7 +115,6 @@ class Http:
         }
         self._client = httpx.Client(
             transport=BoundedTransport(toolbox.transport, toolbox.clock, timeouts.answer_seconds),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             event_hooks={"request": [self._count]},
             follow_redirects=False,
             trust_env=False,

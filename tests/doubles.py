@@ -1,5 +1,5 @@
-"""Doubles of the two ends, for tests of the rooms between them: a marketplace on the sandboxes' stock model, a channel of
-orders by hand. Both implement the contract and nothing else; what they did is recorded.
+"""Doubles of the two ends, for tests of the rooms between them: a marketplace on the sandboxes' stock model, a channel
+of orders by hand. Both implement the contract and nothing else; what they did is recorded.
 """
 
 from __future__ import annotations

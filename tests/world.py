@@ -48,7 +48,7 @@ class InTurn(Executor):
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  as an executor does
             future.set_exception(error)
         return future
 
@@ -183,7 +183,7 @@ class World:
                 .join(OrderLineRow, OrderLineRow.id == Pair.line_row)
                 .order_by(Pair.id)
             )
-            return [tuple(row) for row in rows]
+            return [(row.line_id, row.committed, row.applied, row.waived) for row in rows]
 
     def operations(self) -> list[tuple[str, int, int]]:
         """(state, expected, new) of every operation."""

@@ -67,6 +67,10 @@ def _transport_options(url: str) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 15,
             "retry_on_timeout": True,
+            # Of a ring: nobody waits for a broker that is down. The worker's own connection is retried for ever.
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_max": 0.2,
         }
     return {}
 

@@ -12,6 +12,8 @@ from connectors.http import CallRecord
 
 @dataclass(frozen=True, slots=True)
 class CallKey:
+    """What calls are counted by."""
+
     account: str
     path: str
     outcome: str

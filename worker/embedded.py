@@ -32,6 +32,7 @@ class WorkerThread:
     """A Celery worker of this process's application, in a thread."""
 
     def __init__(self, app: Celery) -> None:
+        ready = self.ready = threading.Event()
         self._worker: Any = app.WorkController(
             app=app,
             pool_cls="threads",
@@ -41,9 +42,8 @@ class WorkerThread:
             without_mingle=True,
             without_heartbeat=True,
             loglevel="WARNING",
-            ready_callback=lambda _consumer: self.ready.set(),
+            ready_callback=lambda _consumer: ready.set(),
         )
-        self.ready = threading.Event()
         self._thread = threading.Thread(target=self._worker.start, name="worker", daemon=True)
 
     def start(self) -> None:

@@ -21,6 +21,7 @@ from connectors.http import Toolbox
 from connectors.redis_budget import RedisBudgets
 from connectors.registry import connector
 from worker.alerts import Anomalies
+from worker.alerts.sender import AlertSender
 from worker.calls import CallCounter
 from worker.holds import Holds
 from worker.holds.accounts import Accounts
@@ -92,6 +93,12 @@ class Services:
         store, clock = self.store, self.clock
         settle_after = timedelta(seconds=policy.settle_after_seconds)
         self.anomalies = Anomalies(store, clock)
+        self.alerts = AlertSender(
+            store,
+            clock,
+            self.settings.alerts.urls,
+            group=timedelta(seconds=self.settings.alerts.group_seconds),
+        )
         self.holds = Holds(store, clock)
         self.accounts = Accounts(store, self.holds, self.anomalies)
         self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))

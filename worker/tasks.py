@@ -1,7 +1,7 @@
 """The tasks: thin, one call each into a room. Each drains what is due, for a bounded time.
 
-A task may run twice, at once, or never, without harm. What goes wrong at a vendor is in the rows by then (a hold, a later
-`next_attempt_at`, an anomaly), so nothing is retried by Celery.
+A task may run twice, at once, or never, without harm. What goes wrong at a vendor is in the rows by then (a hold, a
+later `next_attempt_at`, an anomaly), so nothing is retried by Celery.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Tasks:
 
 def register(app: Celery, tasks: Tasks) -> None:
     """Give the application its tasks, bound to this process's services."""
-    for name, run in {
+    runs: dict[str, Callable[..., None]] = {
         schedule.INTAKE: tasks.intake,
         schedule.RECONCILE: tasks.reconcile,
         schedule.FEED: tasks.feed,
@@ -138,7 +138,8 @@ def register(app: Celery, tasks: Tasks) -> None:
         schedule.HOUSEKEEPING: tasks.housekeeping,
         schedule.ALERTS: tasks.alerts,
         POLL_CHANNEL: tasks.poll_channel,
-    }.items():
+    }
+    for name, run in runs.items():
         app.task(_quietly(run), name=name, ignore_result=True)
 
 
@@ -152,6 +153,6 @@ def _quietly(run: Callable[..., None]) -> Callable[..., None]:
         except ConnectorError as error:
             log.warning("task_postponed", error=str(error), kind=type(error).__name__)
         except StorageUnavailable as error:
-            log.error("task_without_storage", error=str(error))
+            log.error("task_without_storage", error=str(error))  # noqa: TRY400  the reason is in the message
 
     return wrapped

@@ -1,4 +1,4 @@
-"""The connector against the sandbox, over real HTTP: both were written from the vendor's documentation, not from each other."""
+"""The connector against the sandbox, over real HTTP; each was written from the vendor's documentation alone."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.contract import ListingState
 from connectors.errors import CursorTooOld
-from connectors.sandbox.log import Origin
+from connectors.sandbox.log import Origin, Shown
 from connectors.sandbox.stock import ReservationState
 from tests.world import World
 from worker.store.tables import Anomaly, RemoteAdjustmentRow
@@ -59,7 +59,7 @@ def test_a_full_sweep_backs_the_feed(world: World) -> None:
     """The feed never shows an edit; the sweep finds it, the log explains it."""
     world.listing(total=10)
     world.link()
-    world.marketplace.stock_model.adjust("L", 5, Origin("provider", shown=_missing()))
+    world.marketplace.stock_model.adjust("L", 5, Origin("provider", shown=Shown.MISSING))
     world.follow()
     assert world.listing_row().total == 10
     world.services.sweeper.sweep()
@@ -67,12 +67,6 @@ def test_a_full_sweep_backs_the_feed(world: World) -> None:
     world.reconcile()
     row = world.listing_row()
     assert (row.total, row.doubted) == (15, False)
-
-
-def _missing():  # type: ignore[no-untyped-def]
-    from connectors.sandbox.log import Shown
-
-    return Shown.MISSING
 
 
 def test_a_listing_that_the_sweep_does_not_show_is_read_and_found_deleted(world: World) -> None:

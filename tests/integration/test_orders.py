@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from connectors.contract import OrderLine
 from connectors.errors import Unavailable
 from tests.world import World
@@ -208,10 +210,8 @@ def test_a_failed_page_moves_neither_orders_nor_cursor(world: World) -> None:
     world.channel.put("1", {"A": 3})
     world.pass_time(4)
     world.channel.fail("orders", Unavailable("down"))
-    try:
+    with pytest.raises(Unavailable):
         world.services.poller.poll("shop")
-    except Unavailable:
-        pass
     assert world.pairs() == []
     world.poll()
     assert world.pairs() == [("A", 3, 0, 0)]

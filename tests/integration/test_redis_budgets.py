@@ -86,11 +86,12 @@ def test_no_more_than_the_places_are_taken_by_all_processes(opened: Opened) -> N
 
 
 def test_a_place_whose_holder_died_is_free_again(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_budget, "LEASE_SECONDS", 0.05)
-    one_place = Scope("vendor:one", per_second=None, in_flight=1)
     dead, alive = opened(), opened()
-    dead.enter(one_place, Priority.READ, 1.0)
-    spend(alive, one_place)
+    with monkeypatch.context() as short:
+        short.setattr(redis_budget, "LEASE_SECONDS", 0.05)
+        dead.enter(PLACES, Priority.READ, 1.0)
+    with alive.spend(PLACES, priority=Priority.READ):
+        spend(alive, PLACES)
 
 
 def test_a_penalty_is_shared_and_never_shortened(opened: Opened) -> None:

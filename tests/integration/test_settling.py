@@ -314,3 +314,16 @@ def test_the_late_answer_of_an_absent_operation_counts(world: World) -> None:
     with world.store.write() as transaction:
         assert world.services.settler.late_answer_in(transaction, row.id)
         assert not world.services.settler.late_answer_in(transaction, row.id)
+
+
+def test_an_outcome_that_becomes_known_resolves_its_anomaly(world: World) -> None:
+    lose(world, "lost_after", units=12)
+    world.marketplace.feed_hidden = True
+    for _ in range(40):
+        world.pass_time(10)
+        world.follow()
+        world.reconcile()
+    assert world.anomalies() == ["outcome-unknown"]
+    world.marketplace.feed_hidden = False
+    world.settle_down(seconds=60)
+    assert world.anomalies() == ["oversold"]

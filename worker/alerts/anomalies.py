@@ -93,6 +93,7 @@ class Finding:
 def fingerprint(
     kind: Kind, *, channel: str | None = None, listing_id: str | None = None, order_id: str | None = None, key: str = ""
 ) -> str:
+    """What identifies an anomaly: its kind and its subject."""
     return "|".join((kind.value, channel or "", listing_id or "", order_id or "", key))
 
 
@@ -179,7 +180,7 @@ class Anomalies:
         """Newest first."""
         with self._store.read() as transaction:
             rows = repository.listed(transaction, unresolved_only=unresolved_only, kind=kind)
-            return [AnomalyView(*row) for row in rows]
+            return [AnomalyView(**row._mapping) for row in rows]  # noqa: SLF001  public, whatever its name
 
     def count_open(self) -> Mapping[str, int]:
         """Unresolved anomalies by kind."""

@@ -70,8 +70,11 @@ class Database:
 
     def work(self) -> Work:
         """What is left to do."""
-        soon = datetime.now(UTC) + SOON
-        until = {"soon": soon.replace(tzinfo=None) if self._engine.dialect.name == "sqlite" else soon}
+        soon: Any = datetime.now(UTC) + SOON
+        if self._engine.dialect.name == "sqlite":
+            # There a time is text without a zone.
+            soon = soon.strftime("%Y-%m-%d %H:%M:%S.%f")
+        until = {"soon": soon}
         read_at = {row.name: _moment(row.current_at) for row in self._rows("SELECT name, current_at FROM cursors")}
         return Work(
             deliveries=self.waiting_deliveries(),

@@ -20,6 +20,7 @@ from connectors.contract import Hooks
 from worker.demo.catalogue import Catalogue
 from worker.demo.control import Control
 from worker.housekeeping import hook_address
+from worker.links import Links
 from worker.services import Services
 from worker.store.migrate import upgrade
 from worker.store.tables import HoldReason, HoldScope
@@ -139,9 +140,10 @@ def prepare(configuration: Path, catalogue: Catalogue) -> int:
         upgrade(services.store)
         services.register_channels()
         services.sweeper.sweep()
-        imported = services.links.import_csv(links_csv(catalogue))
+        links = Links(services.store, services.clock, services.anomalies)
+        imported = links.import_csv(links_csv(catalogue))
         services.holds.lift(HoldScope.CHANNEL, CHANNEL, by="the demo", reason=HoldReason.SHADOW)
-        return imported.rows
+        return len(imported.begun)
 
 
 def subscribe(configuration: Path, receiver_url: str) -> None:

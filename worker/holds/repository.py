@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, or_, select, update
+from sqlalchemy import Select, or_, select, update
 
-from worker.store import Transaction
+from worker.store import AnyRow, Transaction
 from worker.store.bulk import insert_missing
 from worker.store.tables import Hold, HoldReason, HoldScope, ListingRow, Pair
 
 
-def _active(now: datetime) -> Select[Any]:
+def _active(now: datetime) -> Select[*tuple[Any, ...]]:
     return select(Hold.id, Hold.reason, Hold.scope, Hold.subject, Hold.note, Hold.since, Hold.until).where(
         Hold.lifted_at.is_(None), or_(Hold.until.is_(None), Hold.until > now)
     )
 
 
-def active(transaction: Transaction, now: datetime) -> Sequence[Row[Any]]:
+def active(transaction: Transaction, now: datetime) -> Sequence[AnyRow]:
     return transaction.execute(_active(now).order_by(Hold.since, Hold.id)).all()
 
 

@@ -87,7 +87,8 @@ class Holds:
             return self._views(transaction)
 
     def _views(self, transaction: Transaction) -> Sequence[HoldView]:
-        return [HoldView(*row) for row in repository.active(transaction, self._clock.now())]
+        rows = repository.active(transaction, self._clock.now())
+        return [HoldView(**row._mapping) for row in rows]  # noqa: SLF001  public, whatever its name
 
     def place_in(
         self,

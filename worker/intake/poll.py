@@ -64,8 +64,8 @@ class Poller:
             raise
 
     def late_pass(self, name: str, reaching_back: timedelta) -> int:
-        """Compare ids and revisions of the time behind the cursor with what we hold, for entries that the vendor's index
-        showed late; returns how many orders must be fetched. Cheap, and idempotent.
+        """Compare ids and revisions of the time behind the cursor with what we hold, for entries that the vendor's
+        index showed late; returns how many orders must be fetched. Cheap, and idempotent.
         """
         now = self._clock.now()
         correlation = f"late-{uuid.uuid4().hex[:16]}"

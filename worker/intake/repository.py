@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 
-from worker.store import Transaction
+from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, insert_rows, table_of
 from worker.store.tables import (
     ChannelRow,
@@ -31,7 +31,7 @@ def ensure_channel(transaction: Transaction, values: Mapping[str, Any]) -> None:
     insert_missing(transaction, ChannelRow, [values])
 
 
-def channel(transaction: Transaction, name: str) -> Row[Any] | None:
+def channel(transaction: Transaction, name: str) -> AnyRow | None:
     return transaction.execute(
         select(ChannelRow.name, ChannelRow.seller_id, ChannelRow.counted_from).where(ChannelRow.name == name)
     ).one_or_none()
@@ -63,11 +63,11 @@ def move_cursor(transaction: Transaction, name: str, value: str, now: datetime, 
 
 
 def store_deliveries(transaction: Transaction, deliveries: Sequence[Mapping[str, Any]]) -> int:
-    """Store what is new of these; a repeated delivery (same id, same body) is left as it is. Returns how many are new."""
+    """Store what is new of these; a repeated one (same id, same body) is left as it is. Returns how many are new."""
     return insert_missing(transaction, Delivery, deliveries)
 
 
-def claim_deliveries(transaction: Transaction, now: datetime, limit: int) -> Sequence[Row[Any]]:
+def claim_deliveries(transaction: Transaction, now: datetime, limit: int) -> Sequence[AnyRow]:
     return transaction.execute(
         select(Delivery.id, Delivery.channel, Delivery.topic, Delivery.kept, Delivery.attempts, Delivery.correlation_id)
         .where(Delivery.state == DeliveryState.NEW, Delivery.next_attempt_at <= now)
@@ -98,7 +98,7 @@ def postpone_delivery(transaction: Transaction, delivery_row: int, until: dateti
 
 def list_deliveries(
     transaction: Transaction, *, channel: str | None, state: DeliveryState | None, limit: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[AnyRow]:
     statement = (
         select(
             Delivery.id,
@@ -121,7 +121,7 @@ def list_deliveries(
     return transaction.execute(statement).all()
 
 
-def replay_deliveries(transaction: Transaction, ids: Sequence[int], now: datetime) -> Sequence[Row[Any]]:
+def replay_deliveries(transaction: Transaction, ids: Sequence[int], now: datetime) -> Sequence[AnyRow]:
     """Make deliveries that still have their body new again; returns those it did."""
     return transaction.execute(
         update(Delivery)
@@ -174,8 +174,8 @@ def ensure_orders(
     )
 
 
-def lock_orders(transaction: Transaction, channel: str, order_ids: Collection[str]) -> dict[str, Row[Any]]:
-    held: dict[str, Row[Any]] = {}
+def lock_orders(transaction: Transaction, channel: str, order_ids: Collection[str]) -> dict[str, AnyRow]:
+    held: dict[str, AnyRow] = {}
     for chunk in in_chunks(sorted(order_ids)):
         rows = transaction.execute(
             select(
@@ -202,7 +202,7 @@ def write_snapshots(transaction: Transaction, values: Sequence[Mapping[str, Any]
     """Each mapping: `row` (the key) and `new_<column>` for every column of a taken snapshot."""
     if values:
         table = table_of(OrderRow)
-        columns = {name.removeprefix("new_"): bindparam(name) for name in values[0] if name != "row"}
+        columns: dict[str, Any] = {name.removeprefix("new_"): bindparam(name) for name in values[0] if name != "row"}
         transaction.execute(update(table).where(table.c.id == bindparam("row")).values(columns), list(values))
 
 
@@ -231,7 +231,7 @@ def ask_for_fetch(transaction: Transaction, channel: str, order_ids: Collection[
 
 def claim_fetches(
     transaction: Transaction, now: datetime, lease_until: datetime, limit: int, skip_channels: Collection[str]
-) -> Sequence[Row[Any]]:
+) -> Sequence[AnyRow]:
     """Take orders to fetch; until `lease_until` nobody else will."""
     rows = transaction.execute(
         select(OrderRow.id, OrderRow.channel, OrderRow.order_id, OrderRow.fetch_attempts, OrderRow.correlation_id)
@@ -270,7 +270,7 @@ def park_order(transaction: Transaction, order_row: int, reason: str) -> None:
     )
 
 
-def claim_looks(transaction: Transaction, now: datetime, limit: int) -> Sequence[Row[Any]]:
+def claim_looks(transaction: Transaction, now: datetime, limit: int) -> Sequence[AnyRow]:
     """Orders whose next late look is due, with whether any unit of theirs is applied."""
     applied = (
         select(Pair.id)
@@ -305,7 +305,7 @@ def accept_parked_order(transaction: Transaction, channel: str, order_id: str, b
     )
 
 
-def parked_orders(transaction: Transaction, channel: str | None) -> Sequence[Row[Any]]:
+def parked_orders(transaction: Transaction, channel: str | None) -> Sequence[AnyRow]:
     statement = select(
         OrderRow.channel, OrderRow.order_id, OrderRow.placed_at, OrderRow.first_seen_at, OrderRow.reason
     ).where(OrderRow.state == OrderState.PARKED)
@@ -321,8 +321,8 @@ def set_look(transaction: Transaction, order_row: int, looks: int, look_at: date
 # --- lines and pairs --------------------------------------------------------------------------------------------
 
 
-def lines_of(transaction: Transaction, order_rows: Collection[int]) -> Sequence[Row[Any]]:
-    rows: list[Row[Any]] = []
+def lines_of(transaction: Transaction, order_rows: Collection[int]) -> Sequence[AnyRow]:
+    rows: list[AnyRow] = []
     for chunk in in_chunks(order_rows):
         rows += transaction.execute(
             select(
@@ -356,8 +356,8 @@ def set_linked(transaction: Transaction, line_rows: Collection[int]) -> None:
         transaction.execute(update(OrderLineRow).where(OrderLineRow.id.in_(chunk)).values(linked=True))
 
 
-def link_versions(transaction: Transaction, channel: str, skus: Collection[str]) -> Sequence[Row[Any]]:
-    rows: list[Row[Any]] = []
+def link_versions(transaction: Transaction, channel: str, skus: Collection[str]) -> Sequence[AnyRow]:
+    rows: list[AnyRow] = []
     for chunk in in_chunks(skus):
         rows += transaction.execute(
             select(Link.sku, Link.listing_id, Link.units, Link.from_at, Link.until_at).where(
@@ -367,8 +367,8 @@ def link_versions(transaction: Transaction, channel: str, skus: Collection[str])
     return rows
 
 
-def pairs_of(transaction: Transaction, line_rows: Collection[int]) -> Sequence[Row[Any]]:
-    rows: list[Row[Any]] = []
+def pairs_of(transaction: Transaction, line_rows: Collection[int]) -> Sequence[AnyRow]:
+    rows: list[AnyRow] = []
     for chunk in in_chunks(line_rows):
         rows += transaction.execute(
             select(Pair.id, Pair.line_row, Pair.listing_id, Pair.units, Pair.committed, Pair.waived).where(
@@ -428,5 +428,5 @@ def unlinked_skus(transaction: Transaction, channel: str, skus: Collection[str])
             .where(OrderLineRow.channel == channel, OrderLineRow.sku.in_(chunk), ~OrderLineRow.linked)
             .group_by(OrderLineRow.sku)
         )
-        waiting.update((row[0], int(row[1])) for row in rows)
+        waiting.update((str(row[0]), int(row[1])) for row in rows)
     return waiting

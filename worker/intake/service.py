@@ -170,8 +170,8 @@ class Intake:
     ) -> set[str]:
         """Write lines and pairs; returns the listings that became due."""
         held_lines: dict[int, dict[str, Any]] = defaultdict(dict)
-        for line in repository.lines_of(transaction, [choice.row.id for choice in accepted]):
-            held_lines[line.order_row][line.line_id] = line
+        for held in repository.lines_of(transaction, [choice.row.id for choice in accepted]):
+            held_lines[held.order_row][held.line_id] = held
         for choice in accepted:
             self._compare_lines(channel, choice, held_lines[choice.row.id], changes)
         changed_pairs = repository.pairs_of(transaction, changes.changed_lines)
@@ -307,6 +307,7 @@ def waiver(listing_id: str, pair_id: int, units: int, reason: WaiveReason, now: 
 
 
 def unlinked(channel: str, sku: str, waiting: int) -> Finding:
+    """Sales of a SKU that no listing is known for."""
     return Finding(
         Kind.UNLINKED_SKU,
         f"SKU {sku!r} of channel {channel} is linked to no listing: its sales wait ({waiting} units in the last order)."
@@ -318,6 +319,7 @@ def unlinked(channel: str, sku: str, waiting: int) -> Finding:
 
 
 def unlinked_fingerprint(channel: str, sku: str) -> str:
+    """What identifies the anomaly of that SKU."""
     return fingerprint(Kind.UNLINKED_SKU, channel=channel, key=sku)
 
 
@@ -334,6 +336,7 @@ def _item_changed(channel: str, order_id: str, known: Any, item_key: str) -> Fin
 
 
 def parked_order(channel: str, order_id: str, reason: str) -> Finding:
+    """An order that waits for a person, or for a snapshot that can be read."""
     return Finding(
         Kind.PARKED_ORDER,
         f"Order {order_id} of {channel} is parked, its units are not taken: {reason}."

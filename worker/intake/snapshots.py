@@ -1,7 +1,7 @@
 """Which snapshot of an order counts. Pure.
 
-Snapshots are ordered by (revision, start of the request that read them). Vendors stamp whole seconds, so two contents can
-share a revision: then only a fetch can tell which is the later, and the later fetch wins.
+Snapshots are ordered by (revision, start of the request that read them). Vendors stamp whole seconds, so two contents
+can share a revision: then only a fetch can tell which is the later, and the later fetch wins.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class Held:
 
 
 class Judgement(StrEnum):
+    """What to do with a snapshot."""
+
     TAKE = "take"
     KEEP = "keep"
     """It is older than, or the same as, what we hold."""

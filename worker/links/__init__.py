@@ -1,7 +1,15 @@
 """SKU links: this channel's SKU is that listing, so many units per sale, from then until then."""
 
-from worker.links.correction import Correction, CorrectionPlan, Corrections
+from worker.links.correction import Correction, CorrectionPlan, CorrectionRefusedError, Corrections
 from worker.links.service import ImportResult, Links
-from worker.links.table import LinkTableRefused
+from worker.links.table import LinkTableError
 
-__all__ = ["Correction", "CorrectionPlan", "Corrections", "ImportResult", "LinkTableRefused", "Links"]
+__all__ = [
+    "Correction",
+    "CorrectionPlan",
+    "CorrectionRefusedError",
+    "Corrections",
+    "ImportResult",
+    "LinkTableError",
+    "Links",
+]

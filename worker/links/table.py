@@ -4,8 +4,8 @@
     acme-shop,MUG-BLUE,2fd8…,1,
     acme-shop,MUG-6PACK,2fd8…,6,2026-11-01T00:00:00Z
 
-`units` is how many units of the listing one sale of the SKU takes (1 when left out); `from` is when the link begins (the
-channel's counted-from time when left out). One SKU may stand in several rows: a kit.
+`units` is how many units of the listing one sale of the SKU takes (1 when left out); `from` is when the link begins
+(the channel's counted-from time when left out). One SKU may stand in several rows: a kit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RowProblem:
         return f"line {self.line}: {self.what}. {self.remedy}"
 
 
-class LinkTableRefused(Exception):
+class LinkTableError(Exception):
     """The file cannot be imported; nothing of it was. Lists every problem."""
 
     def __init__(self, problems: Iterable[RowProblem]) -> None:
@@ -105,7 +105,9 @@ def _rows(reader: Iterable[list[str]], header: Sequence[str]) -> tuple[list[Link
             what = f"has {len(fields)} fields, but the header has {len(header)}"
             problems.append(RowProblem(line, what, "Quote fields that hold a comma"))
             continue
-        row = _row(line, dict(zip(header, (field.strip() for field in fields), strict=True)), problems)
+        # The SKU stays as it is: spaces are part of how the channel spells it.
+        named = dict(zip(header, fields, strict=True))
+        row = _row(line, {name: field if name == "sku" else field.strip() for name, field in named.items()}, problems)
         if row is None:
             continue
         if row.key in first_line:
@@ -122,7 +124,7 @@ def _rows(reader: Iterable[list[str]], header: Sequence[str]) -> tuple[list[Link
 def _row(line: int, fields: Mapping[str, str], problems: list[RowProblem]) -> LinkRow | None:
     before = len(problems)
     for name in REQUIRED:
-        if not fields[name]:
+        if not fields[name].strip():
             problems.append(RowProblem(line, f"{name} is empty", "Fill it in, or remove the line"))
         elif len(fields[name]) > LONGEST_ID:
             problems.append(RowProblem(line, f"{name} is longer than {LONGEST_ID} characters", "Correct it"))

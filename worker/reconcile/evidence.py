@@ -49,6 +49,8 @@ class Candidate:
 
 
 class Verdict(StrEnum):
+    """How far a log can be trusted."""
+
     CLOSED = "closed"
     """Every adjustment is accounted for; what has no adjustment was not executed."""
     OPEN = "open"
@@ -59,6 +61,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
+    """This adjustment is that operation's."""
+
     adjustment_id: str
     operation_id: int
 

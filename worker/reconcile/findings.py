@@ -10,60 +10,67 @@ RESOLVED_WHEN_COMPLETE = (
     Kind.OVERSOLD,
     Kind.RETURN_WAITING,
     Kind.WRITE_REJECTED,
-    Kind.OUTCOME_UNKNOWN,
     Kind.ABSENT_REVOKED,
     Kind.LISTING_GONE,
 )
 """Their cause is gone once nothing is pending on the listing."""
 
+RESOLVED_WHEN_SHORT = (Kind.RETURN_WAITING, Kind.WRITE_REJECTED, Kind.ABSENT_REVOKED)
+"""Their cause is gone once nothing but an oversell is pending."""
+
 
 def oversold(listing_id: str, units: int, total: int) -> Finding:
+    """Channels sold more than there is."""
     return Finding(
         Kind.OVERSOLD,
-        f"Listing {listing_id} is oversold by {units} units: channels sold them, and its stock is {total}. The latest sales"
-        " wait and are taken by themselves when stock comes in; otherwise cancel them in the shop.",
+        f"Listing {listing_id} is oversold by {units} units: channels sold them, and its stock is {total}. The latest"
+        " sales wait and are taken by themselves when stock comes in; otherwise cancel them in the shop.",
         listing_id=listing_id,
         detail={"missing_units": units, "total": total},
     )
 
 
 def return_waiting(listing_id: str, units: int, total: int) -> Finding:
+    """Units come back to a listing that would stay below zero."""
     return Finding(
         Kind.RETURN_WAITING,
-        f"Listing {listing_id} is owed {units} returned units, but its stock is {total} and would stay below zero. They"
-        " are given back once the negative stock is settled.",
+        f"Listing {listing_id} is owed {units} returned units, but its stock is {total} and would stay below zero."
+        " They are given back once the negative stock is settled.",
         listing_id=listing_id,
         detail={"waiting_units": units, "total": total},
     )
 
 
 def listing_gone(listing_id: str, units: int) -> Finding:
+    """Sales wait for a listing that was deleted."""
     return Finding(
         Kind.LISTING_GONE,
-        f"Listing {listing_id} no longer exists on the marketplace, but {units} units sold on channels wait for it. Link"
-        " the SKU to another listing with `trueup links correct`.",
+        f"Listing {listing_id} no longer exists on the marketplace, but {units} units sold on channels wait for it."
+        " Link the SKU to another listing with `trueup links correct`.",
         listing_id=listing_id,
         detail={"waiting_units": units},
     )
 
 
 def write_rejected(listing_id: str, error: str) -> Finding:
+    """A write will not work as sent."""
     return Finding(
         Kind.WRITE_REJECTED,
-        f"The marketplace refuses our stock write to listing {listing_id}: {error}. It is tried again from time to time;"
-        " look at the listing on the marketplace.",
+        f"The marketplace refuses our stock write to listing {listing_id}: {error}. It is tried again from time to"
+        " time; look at the listing on the marketplace.",
         listing_id=listing_id,
         detail={"error": error},
     )
 
 
 def outcome_unknown(listing_id: str, operation: Any) -> Finding:
+    """A write stays unsettled."""
     return Finding(
         Kind.OUTCOME_UNKNOWN,
         f"It is not known whether a write to listing {listing_id} ({operation.expected_total} to {operation.new_total},"
         f" prepared {operation.prepared_at:%Y-%m-%d %H:%M:%S} UTC) was executed, and the marketplace's records do not"
-        f" tell yet. Nothing else is written there meanwhile. If it stays so, compare with the marketplace's history and"
-        f" decide: `trueup operations settle {operation.id} applied|absent --reason ...`.",
+        f" tell yet. Nothing else is written there meanwhile. If it stays so, compare with the marketplace's history"
+        f" and decide: `trueup operations settle {operation.id} applied|absent --reason ...`.",
         listing_id=listing_id,
         detail={"operation": operation.id},
     )

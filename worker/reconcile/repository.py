@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import BigInteger, bindparam, func, insert, literal, or_, select, update
 
 from connectors.contract import Author, RemoteAdjustment
-from worker.store import Transaction
+from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, insert_rows, table_of
 from worker.store.tables import (
     UNSETTLED,
@@ -48,6 +48,11 @@ LISTING_FACTS = (
 # --- leases -----------------------------------------------------------------------------------------------------
 
 
+def any_due(transaction: Transaction, now: datetime) -> bool:
+    """Whether a claim would find anything, leases aside: a read, for the many times it would not."""
+    return bool(transaction.scalar(select(ListingRow.listing_id).where(ListingRow.next_attempt_at <= now).limit(1)))
+
+
 def claim_due(
     transaction: Transaction, *, owner: str, now: datetime, lease_until: datetime, limit: int
 ) -> Sequence[str]:
@@ -72,9 +77,9 @@ def claim_due(
     return due
 
 
-def facts(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, Row[Any]]:
+def facts(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, AnyRow]:
     """Listing rows, locked in the order of their ids."""
-    rows: dict[str, Row[Any]] = {}
+    rows: dict[str, AnyRow] = {}
     for chunk in in_chunks(sorted(listing_ids)):
         found = transaction.execute(
             select(*LISTING_FACTS)
@@ -86,7 +91,7 @@ def facts(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, R
     return rows
 
 
-def facts_unlocked(transaction: Transaction, listing_id: str) -> Row[Any]:
+def facts_unlocked(transaction: Transaction, listing_id: str) -> AnyRow:
     """One listing row, as it is now."""
     return transaction.execute(select(*LISTING_FACTS).where(ListingRow.listing_id == listing_id)).one()
 
@@ -98,7 +103,7 @@ def update_listings(transaction: Transaction, rows: Sequence[Mapping[str, Any]])
         by_columns.setdefault(tuple(sorted(row)), []).append(row)
     table = table_of(ListingRow)
     for names, values in by_columns.items():
-        columns = {name.removeprefix("new_"): bindparam(name) for name in names if name != "row"}
+        columns: dict[str, Any] = {name.removeprefix("new_"): bindparam(name) for name in names if name != "row"}
         if columns:
             transaction.execute(update(table).where(table.c.listing_id == bindparam("row")).values(columns), values)
 
@@ -108,9 +113,9 @@ def update_listings(transaction: Transaction, rows: Sequence[Mapping[str, Any]])
 
 def due_pairs(
     transaction: Transaction, listing_ids: Collection[str], held_channels: Collection[str]
-) -> dict[str, list[Row[Any]]]:
+) -> dict[str, list[AnyRow]]:
     """Pairs with pending units by listing, without those of held channels."""
-    due: dict[str, list[Row[Any]]] = {}
+    due: dict[str, list[AnyRow]] = {}
     for chunk in in_chunks(listing_ids):
         statement = select(Pair.id, Pair.listing_id, Pair.committed, Pair.applied, Pair.waived, Pair.placed_at).where(
             Pair.listing_id.in_(chunk), PENDING
@@ -212,9 +217,9 @@ def prepare(transaction: Transaction, intents: Sequence[Intent], now: datetime) 
     return prepared
 
 
-def unsettled(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, Row[Any]]:
+def unsettled(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, AnyRow]:
     """The unsettled operation of each listing that has one."""
-    found: dict[str, Row[Any]] = {}
+    found: dict[str, AnyRow] = {}
     for chunk in in_chunks(listing_ids):
         rows = transaction.execute(
             select(
@@ -231,9 +236,9 @@ def unsettled(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
     return found
 
 
-def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, list[Row[Any]]]:
+def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, list[AnyRow]]:
     """Stock operations that may have an adjustment nobody claimed for them yet, oldest first, by listing."""
-    found: dict[str, list[Row[Any]]] = {}
+    found: dict[str, list[AnyRow]] = {}
     for chunk in in_chunks(listing_ids):
         rows = transaction.execute(
             select(
@@ -277,7 +282,7 @@ def settle(
     from_states: Iterable[OperationState],
     answered: bool = False,
     outcome: str | None = None,
-) -> Sequence[Row[Any]]:
+) -> Sequence[AnyRow]:
     """Move operations to `state` if they are still in one of `from_states`; returns those that moved.
 
     Whoever moves an operation to `applied` moves its pairs, in the same transaction: so it happens exactly once.
@@ -351,9 +356,9 @@ def adjustment_values(
     }
 
 
-def known_adjustments(transaction: Transaction, adjustment_ids: Collection[str]) -> dict[str, Row[Any]]:
+def known_adjustments(transaction: Transaction, adjustment_ids: Collection[str]) -> dict[str, AnyRow]:
     """What is kept of these adjustments, with whether one is claimed."""
-    known: dict[str, Row[Any]] = {}
+    known: dict[str, AnyRow] = {}
     for chunk in in_chunks(adjustment_ids):
         rows = transaction.execute(
             select(
@@ -374,7 +379,7 @@ def learn_adjustments(transaction: Transaction, rows: Sequence[Mapping[str, Any]
     """Each mapping: `row` (the adjustment), `new_author`, `new_sequence`, `new_total_after`, `new_open_claim`."""
     if rows:
         table = table_of(RemoteAdjustmentRow)
-        columns = {name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "row"}
+        columns: dict[str, Any] = {name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "row"}
         transaction.execute(update(table).where(table.c.adjustment_id == bindparam("row")).values(columns), list(rows))
 
 
@@ -438,3 +443,34 @@ def release(transaction: Transaction, owner: str, again_at: Mapping[str, datetim
                 }
             )
         update_listings(transaction, rows)
+
+
+# --- for people -------------------------------------------------------------------------------------------------
+
+_SHOWN = (
+    Operation.id,
+    Operation.listing_id,
+    Operation.kind,
+    Operation.state,
+    Operation.expected_total,
+    Operation.new_total,
+    Operation.prepared_at,
+    Operation.settled_at,
+    Operation.outcome,
+)
+
+
+def operation(transaction: Transaction, operation_id: int) -> AnyRow | None:
+    return transaction.execute(select(*_SHOWN).where(Operation.id == operation_id)).one_or_none()
+
+
+def listed_operations(
+    transaction: Transaction, *, unsettled_only: bool, listing_id: str | None, limit: int
+) -> Sequence[AnyRow]:
+    """Newest first."""
+    statement = select(*_SHOWN).order_by(Operation.id.desc()).limit(limit)
+    if unsettled_only:
+        statement = statement.where(Operation.state.in_(UNSETTLED))
+    if listing_id is not None:
+        statement = statement.where(Operation.listing_id == listing_id)
+    return transaction.execute(statement).all()

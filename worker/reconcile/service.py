@@ -11,14 +11,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Adjusted, Listing, ListingState, Marketplace, StockKind
+from connectors.contract import Adjusted, Listing, Marketplace, StockKind
 from connectors.errors import (
     ConnectorError,
     InsufficientStock,
@@ -30,33 +30,26 @@ from connectors.errors import (
     Unauthorized,
     Unavailable,
 )
-from worker.alerts import Anomalies, Finding
-from worker.alerts.anomalies import fingerprint
-from worker.holds import ActiveHolds, Holds
+from worker.alerts import Anomalies
+from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import findings, repository
-from worker.reconcile.plan import DuePair, Plan, plan
+from worker.reconcile.planning import Item, Planner, Record
 from worker.reconcile.repository import Intent
-from worker.reconcile.settle import LATE, Settled, Settler, as_read
+from worker.reconcile.settle import LATE, Settled, Settler
 from worker.store import Store, Transaction
 from worker.store.tables import (
     HoldReason,
     HoldScope,
-    JournalKind,
     OperationKind,
     OperationState,
-    WaiveReason,
 )
-from worker.store.totals import note_totals
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-HELD_AGAIN_AFTER = timedelta(seconds=60)
-SHORT_AGAIN_AFTER = timedelta(minutes=15)
-"""A shortage is looked at again when the feed shows new stock; this is for marketplaces without one."""
 REJECTED_AGAIN_AFTER = timedelta(minutes=15)
 FIRST_BACKOFF_SECONDS = 2.0
 LONGEST_BACKOFF = timedelta(minutes=5)
@@ -73,28 +66,6 @@ class Policy:
 
 
 @dataclass(slots=True)
-class _Item:
-    """One leased listing on its way through a pass."""
-
-    listing_id: str
-    look: bool = False
-    """Read its log first."""
-    read: bool = False
-    """Read it first."""
-    fresh: Listing | None = None
-    """The read of this round; facts older than a round are not fresh."""
-    gone: bool = False
-    intent: Intent | None = None
-    plan: Plan | None = None
-    operation_id: int | None = None
-    again_at: datetime | None = None
-    done: bool = False
-    correlation_id: str = ""
-    lease_until: datetime = datetime.max.replace(tzinfo=UTC)
-    """Nothing is sent after this moment."""
-
-
-@dataclass(slots=True)
 class Counts:
     """What this process has done since it started."""
 
@@ -104,22 +75,6 @@ class Counts:
     unknown: int = 0
     reads: int = 0
     looks: int = 0
-
-
-@dataclass(slots=True)
-class _Record:
-    """What one transaction of a round writes, gathered."""
-
-    listings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    moves: list[dict[str, int]] = field(default_factory=list)
-    waives: list[dict[str, int]] = field(default_factory=list)
-    journal: list[dict[str, Any]] = field(default_factory=list)
-    complete: list[str] = field(default_factory=list)
-
-    def listing(self, listing_id: str, **columns: Any) -> None:
-        row = self.listings.setdefault(listing_id, {"row": listing_id})
-        row.update({f"new_{name}": value for name, value in columns.items()})
 
 
 class Reconciler:
@@ -151,6 +106,7 @@ class Reconciler:
         self._policy = policy
         self._name = marketplace_name
         self._jitter = jitter
+        self._planner = Planner(clock, anomalies)
         self._failures_in_a_row = 0
         self.counts = Counts()
 
@@ -161,12 +117,13 @@ class Reconciler:
         """
         owner = uuid.uuid4().hex[:16]
         with self._store.read() as transaction:
-            if self._holds.active_in(transaction).marketplace is not None:
+            nothing_due = not repository.any_due(transaction, self._clock.now())
+            if nothing_due or self._holds.active_in(transaction).marketplace is not None:
                 return 0
         items = self._lease(owner)
         if not items:
             return 0
-        waiting = items
+        waiting = [item for item in items if not item.done]
         for _ in range(self._policy.write_attempts):
             self._consult(waiting)
             waiting = [item for item in waiting if not item.done]
@@ -182,7 +139,7 @@ class Reconciler:
 
     # --- lease ------------------------------------------------------------------------------------------------
 
-    def _lease(self, owner: str) -> list[_Item]:
+    def _lease(self, owner: str) -> list[Item]:
         now = self._clock.now()
         lease_until = now + self._policy.lease
         with self._store.write() as transaction:
@@ -200,16 +157,17 @@ class Reconciler:
         items = []
         for listing_id in leased:
             row = rows[listing_id]
-            item = _Item(listing_id, correlation_id=row.correlation_id or f"listing-{owner}", lease_until=lease_until)
+            item = Item(listing_id, correlation_id=row.correlation_id or f"listing-{owner}", lease_until=lease_until)
             operation = open_operations.get(listing_id)
             if operation is not None and operation.kind in (OperationKind.CLOSE, OperationKind.OPEN):
                 item.done, item.again_at = True, now + timedelta(seconds=5)
-            item.look = row.doubted or operation is not None
+            item.unsettled = operation is not None
+            item.look = row.doubted or item.unsettled
             item.read = row.total is None or row.stock_kind is not StockKind.COUNTED
             items.append(item)
         return items
 
-    def _release(self, items: Sequence[_Item], owner: str) -> None:
+    def _release(self, items: Sequence[Item], owner: str) -> None:
         """Give the leases back, unless somebody else holds them by now."""
         now = self._clock.now()
         again_at = {
@@ -222,7 +180,7 @@ class Reconciler:
 
     # --- read -------------------------------------------------------------------------------------------------
 
-    def _consult(self, items: Sequence[_Item]) -> None:
+    def _consult(self, items: Sequence[Item]) -> None:
         """Read what the next plan needs: the log where an outcome is open, the listing where a total is not known."""
         looking = [item for item in items if item.look]
         reading = [item for item in items if item.read and not item.look]
@@ -231,10 +189,11 @@ class Reconciler:
             self.counts.looks += 1
             if isinstance(settled, Settled):
                 item.fresh = settled.listing
-                if settled.open_question:
-                    self._wait_for_evidence(item)
+                item.unsettled = settled.open_question
             else:
                 self._call_failed(item, settled)
+            if item.unsettled and not item.done:
+                self._wait_for_evidence(item)
         for item, listing in self._side_by_side(self._read, reading):
             item.read = False
             self.counts.reads += 1
@@ -243,13 +202,13 @@ class Reconciler:
             else:
                 self._call_failed(item, listing)
 
-    def _look(self, item: _Item) -> Settled:
+    def _look(self, item: Item) -> Settled:
         return self._settler.look(item.listing_id)
 
-    def _read(self, item: _Item) -> Listing:
+    def _read(self, item: Item) -> Listing:
         return self._marketplace.listing(item.listing_id)
 
-    def _wait_for_evidence(self, item: _Item) -> None:
+    def _wait_for_evidence(self, item: Item) -> None:
         """The outcome is still open: look again, soon at first, and tell operators when it stays so."""
         with self._store.write() as transaction:
             row = repository.facts(transaction, [item.listing_id])[item.listing_id]
@@ -261,13 +220,13 @@ class Reconciler:
         item.done = True
         item.again_at = now + self._backoff(row.attempts)
 
-    def _side_by_side(self, call: Callable[[_Item], R], items: Sequence[_Item]) -> list[tuple[_Item, R | Exception]]:
+    def _side_by_side(self, call: Callable[[Item], R], items: Sequence[Item]) -> list[tuple[Item, R | Exception]]:
         """Make one call for each item, several at a time; an exception is an answer like any other."""
 
-        def attempt(item: _Item) -> R | Exception:
+        def attempt(item: Item) -> R | Exception:
             try:
                 return call(item)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  sorted by the caller
                 return error
 
         if len(items) == 1:
@@ -276,11 +235,11 @@ class Reconciler:
 
     # --- plan -------------------------------------------------------------------------------------------------
 
-    def _prepare(self, items: Sequence[_Item], owner: str) -> None:
+    def _prepare(self, items: Sequence[Item], owner: str) -> None:
         """Plan every item from what is known now, and write the intents down."""
         if not items:
             return
-        record = _Record()
+        record = Record()
         with self._store.write() as transaction:
             rows = repository.facts(transaction, [item.listing_id for item in items])
             holds = self._holds.active_in(transaction)
@@ -292,7 +251,7 @@ class Reconciler:
                 if row.lease_owner != owner:
                     item.done = True
                 else:
-                    self._plan_item(item, row, due.get(item.listing_id, []), holds, record)
+                    self._planner.plan_item(item, row, due.get(item.listing_id, []), holds, record)
                 if item.intent is not None:
                     intents.append(item.intent)
             prepared = repository.prepare(transaction, intents, self._clock.now())
@@ -301,121 +260,15 @@ class Reconciler:
                     item.operation_id = prepared.get(item.listing_id)
                     if item.operation_id is None:
                         item.done, item.again_at = True, self._clock.now() + timedelta(seconds=1)
-            self._write(transaction, record)
-
-    def _plan_item(self, item: _Item, row: Any, due: Sequence[Any], holds: ActiveHolds, record: _Record) -> None:
-        now = self._clock.now()
-        if item.fresh is not None:
-            fresh_columns = as_read(item.fresh, doubted=False)
-            record.listings.setdefault(item.listing_id, {"row": item.listing_id}).update(fresh_columns)
-            if row.anchor_total is None and item.fresh.stock.kind is StockKind.COUNTED:
-                record.listing(item.listing_id, anchor_total=item.fresh.stock.total, anchor_at=now)
-        if holds.on_listing(item.listing_id) is not None:
-            item.done, item.again_at = True, now + HELD_AGAIN_AFTER
-            return
-        if not due:
-            # What may still be pending belongs to held channels.
-            item.done, item.again_at = True, now + HELD_AGAIN_AFTER
-            record.complete.append(item.listing_id)
-            return
-        if item.gone or (item.fresh is None and row.state is ListingState.DELETED):
-            self._plan_gone(item, due, record)
-            return
-        if item.fresh is not None and item.fresh.stock.kind is not StockKind.COUNTED:
-            reason = WaiveReason(item.fresh.stock.kind.value)
-            self._waive(item, due, reason, record)
-            item.done = True
-            record.complete.append(item.listing_id)
-            return
-        self._plan_counted(item, row, due, record)
-
-    def _plan_counted(self, item: _Item, row: Any, due: Sequence[Any], record: _Record) -> None:
-        total = row.total if item.fresh is None else item.fresh.stock.total
-        pairs = [DuePair(pair.id, pair.committed - pair.waived - pair.applied, pair.placed_at) for pair in due]
-        planned = plan(total, pairs)
-        if item.fresh is None and not planned.is_complete:
-            # A shortage must not be concluded from a cached total: read in the next round.
-            item.read = True
-            return
-        item.plan = planned
-        if planned.delta == 0:
-            self._move_without_call(item, planned, record)
-            self._conclude(item, planned, record)
-            return
-        item.intent = Intent(
-            listing_id=item.listing_id,
-            kind=OperationKind.STOCK,
-            expected_total=planned.seen,
-            new_total=planned.seen + planned.delta,
-            correlation_id=item.correlation_id,
-            moves=[(move.pair_id, move.units) for move in planned.moves],
-        )
-
-    def _move_without_call(self, item: _Item, planned: Plan, record: _Record) -> None:
-        """Sales and returns that cancel out need no call; each is journalled all the same."""
-        now = self._clock.now()
-        for move in planned.moves:
-            record.moves.append({"row": move.pair_id, "moved": move.units})
-            record.journal.append(_entry(item.listing_id, move.pair_id, JournalKind.OFFSET, move.units, now))
-
-    def _conclude(self, item: _Item, planned: Plan, record: _Record) -> None:
-        """Nothing more to send for this item now: complete, or short."""
-        item.done = True
-        if planned.is_complete:
-            record.complete.append(item.listing_id)
-            return
-        item.again_at = self._clock.now() + SHORT_AGAIN_AFTER
-        total = planned.seen + planned.delta
-        if planned.short_units:
-            record.findings.append(findings.oversold(item.listing_id, planned.short_units, total))
-        if planned.waiting_units:
-            record.findings.append(findings.return_waiting(item.listing_id, planned.waiting_units, total))
-
-    def _plan_gone(self, item: _Item, due: Sequence[Any], record: _Record) -> None:
-        """The listing was deleted: returns owed to it are written off, sales wait for a person."""
-        item.done = True
-        record.listing(item.listing_id, state=ListingState.DELETED)
-        returns = [pair for pair in due if pair.committed - pair.waived < pair.applied]
-        sales = sum(pair.committed - pair.waived - pair.applied for pair in due if pair not in returns)
-        self._waive(item, returns, WaiveReason.DELETED, record)
-        if sales:
-            item.again_at = self._clock.now() + SHORT_AGAIN_AFTER
-            record.findings.append(findings.listing_gone(item.listing_id, sales))
-        else:
-            record.complete.append(item.listing_id)
-
-    def _waive(self, item: _Item, due: Sequence[Any], reason: WaiveReason, record: _Record) -> None:
-        """Units that are not ours to take (or to give back) here."""
-        now = self._clock.now()
-        for pair in due:
-            units = pair.committed - pair.waived - pair.applied
-            record.waives.append({"row": pair.id, "moved": units})
-            record.journal.append(_entry(item.listing_id, pair.id, JournalKind.WAIVED, units, now, waive_reason=reason))
-
-    def _write(self, transaction: Transaction, record: _Record) -> None:
-        repository.move_applied(transaction, record.moves)
-        repository.move_waived(transaction, record.waives)
-        repository.write_journal(transaction, record.journal)
-        repository.update_listings(transaction, list(record.listings.values()))
-        note_totals(transaction, list(record.listings), self._clock.now())
-        self._anomalies.open_in(transaction, record.findings)
-        self._anomalies.resolve_in(
-            transaction,
-            [
-                fingerprint(kind, listing_id=listing_id)
-                for listing_id in record.complete
-                for kind in findings.RESOLVED_WHEN_COMPLETE
-            ],
-            "nothing is pending on this listing any more",
-        )
+            self._planner.write(transaction, record)
 
     # --- send -------------------------------------------------------------------------------------------------
 
-    def _send(self, items: Sequence[_Item]) -> list[tuple[_Item, Adjusted | Exception]]:
+    def _send(self, items: Sequence[Item]) -> list[tuple[Item, Adjusted | Exception]]:
         self.counts.sent += len(items)
         return self._side_by_side(self._adjust, items)
 
-    def _adjust(self, item: _Item) -> Adjusted:
+    def _adjust(self, item: Item) -> Adjusted:
         intent = item.intent
         assert intent is not None  # noqa: S101  only items with an intent are sent
         if self._clock.now() >= item.lease_until:
@@ -428,24 +281,24 @@ class Reconciler:
                 item.listing_id, seen=intent.expected_total, delta=intent.new_total - intent.expected_total
             )
 
-    def _record(self, items: Sequence[_Item], answers: Sequence[tuple[_Item, Adjusted | Exception]]) -> None:
+    def _record(self, items: Sequence[Item], answers: Sequence[tuple[Item, Adjusted | Exception]]) -> None:
         """Write the answers of one round down."""
         applied = [(item, answer) for item, answer in answers if isinstance(answer, Adjusted)]
         failed = [(item, answer) for item, answer in answers if isinstance(answer, Exception)]
-        record = _Record()
+        record = Record()
         with self._store.write() as transaction:
             repository.facts(transaction, [item.listing_id for item in items])
             self._record_applied(transaction, applied, record)
             for item, error in failed:
                 self._record_failure(transaction, item, error, record)
-            self._write(transaction, record)
+            self._planner.write(transaction, record)
         for item, error in failed:
             self._after_failure(item, error)
         if applied:
             self._failures_in_a_row = 0
 
     def _record_applied(
-        self, transaction: Transaction, applied: Sequence[tuple[_Item, Adjusted]], record: _Record
+        self, transaction: Transaction, applied: Sequence[tuple[Item, Adjusted]], record: Record
     ) -> None:
         operations = {item.operation_id: item for item, _ in applied if item.operation_id is not None}
         settled = repository.settle(
@@ -460,9 +313,9 @@ class Reconciler:
         for item, answer in applied:
             record.listing(item.listing_id, total=answer.total, attempts=0, stock_kind=StockKind.COUNTED)
             assert item.plan is not None  # noqa: S101  only planned items are sent
-            self._conclude(item, item.plan, record)
+            self._planner.conclude(item, item.plan, record)
 
-    def _record_failure(self, transaction: Transaction, item: _Item, error: Exception, record: _Record) -> None:
+    def _record_failure(self, transaction: Transaction, item: Item, error: Exception, record: Record) -> None:
         """An operation that was not executed is rejected; one that may have been is unknown."""
         assert item.operation_id is not None  # noqa: S101  only prepared items are sent
         certain = isinstance(error, ConnectorError) and not isinstance(error, OutcomeUnknown)
@@ -492,13 +345,13 @@ class Reconciler:
             record.findings.append(findings.write_rejected(item.listing_id, str(error)))
         item.fresh = None
 
-    def _after_failure(self, item: _Item, error: Exception) -> None:
+    def _after_failure(self, item: Item, error: Exception) -> None:
         if isinstance(error, Unauthorized | RateLimited | Unavailable):
             self._call_failed(item, error)
         elif not isinstance(error, ConnectorError):
             log.error("adjust_failed_unexpectedly", listing_id=item.listing_id, exc_info=error)
 
-    def _call_failed(self, item: _Item, error: Exception) -> None:
+    def _call_failed(self, item: Item, error: Exception) -> None:
         """A call that was not executed, or a read that brought nothing: wait, hold or trip the breaker."""
         now = self._clock.now()
         if isinstance(error, NotFound):
@@ -545,24 +398,3 @@ LONGEST_BREAK = timedelta(seconds=60)
 
 def _outcome(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]
-
-
-def _entry(
-    listing_id: str,
-    pair_id: int,
-    kind: JournalKind,
-    units: int,
-    now: datetime,
-    *,
-    waive_reason: WaiveReason | None = None,
-) -> dict[str, Any]:
-    return {
-        "at": now,
-        "listing_id": listing_id,
-        "pair_id": pair_id,
-        "kind": kind,
-        "units": units,
-        "operation_id": None,
-        "reason": waive_reason,
-        "note": None,
-    }

@@ -95,10 +95,19 @@ class Settler:
             outcome="found in the log",
         )
         self._anomalies.open_in(transaction, [_revoked(row) for row in revoked])
+        self.known_in(transaction, [row.listing_id for row in found])
         return {row.listing_id for row in (*revoked, *found)}
 
+    def known_in(self, transaction: Transaction, listing_ids: Sequence[str]) -> None:
+        """The outcome of an operation of these listings is not unknown any more."""
+        self._anomalies.resolve_in(
+            transaction,
+            [fingerprint(Kind.OUTCOME_UNKNOWN, listing_id=listing_id) for listing_id in listing_ids],
+            "its outcome is known",
+        )
+
     def late_answer_in(self, transaction: Transaction, operation_id: int) -> bool:
-        """The marketplace answered that this operation was executed; carry it out once. Returns whether this call did."""
+        """The marketplace answered that this operation was executed: carry it out, once. Returns whether this did."""
         return bool(
             repository.settle(
                 transaction,
@@ -222,7 +231,7 @@ class Settler:
         """Closed evidence without a trace, long enough after sending: it was not executed, so far as can be known."""
         now = self._clock.now()
         old_enough = {row.id for row in operations if now - row.prepared_at >= self._settle_after}
-        repository.settle(
+        absent = repository.settle(
             transaction,
             [operation for operation in evidence.without_trace if operation in old_enough],
             OperationState.ABSENT,
@@ -230,6 +239,7 @@ class Settler:
             from_states=(OperationState.UNKNOWN,),
             outcome="the log is complete and has no trace of it",
         )
+        self.known_in(transaction, [row.listing_id for row in absent])
 
     def _hold_orphans(self, transaction: Transaction, listing_id: str, evidence: LogEvidence) -> None:
         for adjustment in evidence.orphans:
@@ -291,8 +301,8 @@ def _anchor_positions(held: Any, entries: Sequence[Entry]) -> Sequence[int]:
 def _revoked(row: Any) -> Finding:
     return Finding(
         Kind.ABSENT_REVOKED,
-        f"A write to listing {row.listing_id} ({row.expected_total} to {row.new_total}) that had been taken for absent was"
-        " executed late. It counts now, and the surplus is given back by itself.",
+        f"A write to listing {row.listing_id} ({row.expected_total} to {row.new_total}) that had been taken for absent"
+        " was executed late. It counts now, and the surplus is given back by itself.",
         listing_id=row.listing_id,
         detail={"operation": row.id},
     )
@@ -301,8 +311,8 @@ def _revoked(row: Any) -> Finding:
 def _orphan(listing_id: str, adjustment: str) -> Finding:
     return Finding(
         Kind.ORPHAN,
-        f"Adjustment {adjustment} of listing {listing_id} was made with our credentials, but no operation of ours fits it."
-        " Nothing is written to this listing until a person has looked: is another program using these credentials, or"
+        f"Adjustment {adjustment} of listing {listing_id} was made with our credentials, but no operation of ours fits"
+        " it. Nothing is written to this listing until a person has looked: is another program using these credentials, or"
         f" was the database restored? Then `trueup holds lift listing {listing_id}`.",
         listing_id=listing_id,
         key=adjustment,

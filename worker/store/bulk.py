@@ -19,12 +19,14 @@ CHUNK_ROWS = 500
 
 
 def in_chunks(values: Iterable[T], size: int = CHUNK_ROWS) -> Iterator[Sequence[T]]:
+    """The values, some hundreds at a time."""
     iterator = iter(values)
     while chunk := list(islice(iterator, size)):
         yield chunk
 
 
 def table_of(row: type[DeclarativeBase]) -> Table:
+    """The table behind a row class."""
     table = row.__table__
     assert isinstance(table, Table)  # noqa: S101  every row class here maps one plain table
     return table

@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Row, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 Transaction = Connection
 """A connection inside a transaction of a `Store`."""
+
+AnyRow = Row[*tuple[Any, ...]]
+"""A row of any columns."""
 
 BUSY_TIMEOUT_SECONDS = 15
 
@@ -67,9 +70,9 @@ class Store:
     def write(self) -> Iterator[Transaction]:
         """A transaction that may write; commits at the end, rolls back on any exception. Never hold it over a call."""
         with self._writer, _storage_errors(), self.engine.connect() as connection:
-            connection = connection.execution_options(trueup_write=True)
-            with connection.begin():
-                yield connection
+            transaction = connection.execution_options(trueup_write=True)
+            with transaction.begin():
+                yield transaction
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

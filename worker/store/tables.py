@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -31,12 +31,16 @@ from worker.store.types import Body, Identifier, Name, Quantity, RowId, UtcDateT
 
 
 class DeliveryState(StrEnum):
+    """How far a delivery has come."""
+
     NEW = "new"
     HANDLED = "handled"
     PARKED = "parked"
 
 
 class OrderState(StrEnum):
+    """What an order counts for."""
+
     OPEN = "open"
     EXCLUDED = "excluded"
     """An exclusion rule keeps it out: every line is committed 0."""
@@ -49,6 +53,8 @@ class OrderState(StrEnum):
 
 
 class OperationKind(StrEnum):
+    """What an operation changes."""
+
     STOCK = "stock"
     CLOSE = "close"
     OPEN = "open"
@@ -73,6 +79,8 @@ UNSETTLED = (OperationState.PREPARED, OperationState.UNKNOWN)
 
 
 class JournalKind(StrEnum):
+    """What a journal entry says."""
+
     APPLIED = "applied"
     """Units moved by a settled operation."""
     OFFSET = "offset"
@@ -84,6 +92,8 @@ class JournalKind(StrEnum):
 
 
 class WaiveReason(StrEnum):
+    """Why units are not ours to take or to give back."""
+
     BEFORE_START = "before_start"
     UNLIMITED = "unlimited"
     UNDEFINED = "undefined"
@@ -94,6 +104,8 @@ class WaiveReason(StrEnum):
 
 
 class HoldReason(StrEnum):
+    """Why nothing is written."""
+
     SHADOW = "shadow"
     PAUSED = "paused"
     REAUTHORISATION = "re-authorisation"
@@ -104,24 +116,32 @@ class HoldReason(StrEnum):
 
 
 class HoldScope(StrEnum):
+    """What a hold stops."""
+
     LISTING = "listing"
     CHANNEL = "channel"
     MARKETPLACE = "marketplace"
 
 
 class AnomalyState(StrEnum):
+    """How far an anomaly has come."""
+
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
 
 
 class Severity(StrEnum):
+    """How urgent an anomaly is."""
+
     WARNING = "warning"
     ERROR = "error"
     CRITICAL = "critical"
 
 
 class AlertState(StrEnum):
+    """How far a message has come."""
+
     WAITING = "waiting"
     SENT = "sent"
     FAILED = "failed"
@@ -137,8 +157,10 @@ NAMING = {
 
 
 class Base(DeclarativeBase):
+    """What every table has in common."""
+
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcDateTime,
         dict[str, Any]: JSON,
         bytes: Body,

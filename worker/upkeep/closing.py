@@ -10,6 +10,8 @@ from connectors.contract import ListingState, Stock, StockKind
 
 
 class Action(StrEnum):
+    """What a look at a listing calls for."""
+
     NOTHING = "nothing"
     CLOSE = "close"
     OPEN = "open"
@@ -47,8 +49,8 @@ def waits_until(episode: Episode, policy: ClosingPolicy, total: int | None) -> d
 def decide(state: ListingState, stock: Stock, episode: Episode, policy: ClosingPolicy, now: datetime) -> Action:
     """Decide from a fresh read of one listing.
 
-    Undefined and unlimited stock, drafts and listings that wait for approval are never touched; what we did not close is
-    never opened; what somebody reopened while it was empty stays open until it has been stocked again.
+    Undefined and unlimited stock, drafts and listings that wait for approval are never touched; what we did not close
+    is never opened; what somebody reopened while it was empty stays open until it has been stocked again.
     """
     if episode.closed_by_us and state is not ListingState.CLOSED:
         return Action.UNMARK

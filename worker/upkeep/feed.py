@@ -187,7 +187,9 @@ class FeedFollower:
                 continue
             columns["new_state_author"] = change.author
             columns["new_state_changed_at"] = now
-            if change.author is Author.OTHER or (change.author is None and not self._may_be_our_close(rows[change.listing_id], change)):
+            if change.author is Author.OTHER or (
+                change.author is None and not self._may_be_our_close(rows[change.listing_id], change)
+            ):
                 columns["new_closed_by_us_at"] = None
         operations.update_listings(transaction, list(updates.values()))
         note_totals(transaction, list(updates), now)
@@ -337,8 +339,8 @@ class FeedFollower:
             [
                 Finding(
                     Kind.UNKNOWN_CHANGE_TYPE,
-                    f"The marketplace's feed carries changes of type {name!r}, which this version of trueup does not know"
-                    " and skips. Look whether an upgrade knows it.",
+                    f"The marketplace's feed carries changes of type {name!r}, which this version of trueup does not"
+                    " know and skips. Look whether an upgrade knows it.",
                     key=name,
                 )
                 for name in sorted(set(types))
@@ -384,4 +386,5 @@ class FeedFollower:
 
 
 def candidate_of(row: Any) -> Candidate:
+    """An operation's row as the examination of evidence needs it."""
     return Candidate(row.id, row.expected_total, row.new_total, row.answered)

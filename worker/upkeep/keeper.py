@@ -268,6 +268,10 @@ class Keeper:
             )
             if settled and state is OperationState.APPLIED:
                 self._mark(transaction, listing_id, kind, now)
+            if settled and state is not OperationState.UNKNOWN:
+                self._anomalies.resolve_in(
+                    transaction, [fingerprint(Kind.OUTCOME_UNKNOWN, listing_id=listing_id)], "its outcome is known"
+                )
 
     def _mark(self, transaction: Transaction, listing_id: str, kind: OperationKind, now: datetime) -> None:
         closing = kind is OperationKind.CLOSE

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import delete, or_, select, update
 
 from connectors.contract import ListingState
-from worker.store import Transaction
+from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing
 from worker.store.tables import (
     ChannelRow,
@@ -46,7 +46,7 @@ FACTS = (
 )
 
 
-def cursor(transaction: Transaction) -> Row[Any] | None:
+def cursor(transaction: Transaction) -> AnyRow | None:
     return transaction.execute(
         select(Cursor.value, Cursor.moved_at, Cursor.current_at).where(Cursor.name == FEED)
     ).one_or_none()
@@ -66,9 +66,9 @@ def insert_listings(transaction: Transaction, values: Sequence[Mapping[str, Any]
     return insert_missing(transaction, ListingRow, values)
 
 
-def lock(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, Row[Any]]:
+def lock(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, AnyRow]:
     """Listing rows, locked in the order of their ids."""
-    rows: dict[str, Row[Any]] = {}
+    rows: dict[str, AnyRow] = {}
     for chunk in in_chunks(sorted(listing_ids)):
         found = transaction.execute(
             select(*FACTS).where(ListingRow.listing_id.in_(chunk)).order_by(ListingRow.listing_id).with_for_update()
@@ -106,7 +106,7 @@ def doubt(transaction: Transaction, listing_ids: Collection[str], now: datetime)
         )
 
 
-def open_own_adjustments(transaction: Transaction) -> Sequence[Row[Any]]:
+def open_own_adjustments(transaction: Transaction) -> Sequence[AnyRow]:
     """Own adjustments that no operation has claimed yet, in the order of the feed."""
     return transaction.execute(
         select(
@@ -135,7 +135,7 @@ def silent_answers(transaction: Transaction, settled_before: datetime) -> Sequen
     ).all()
 
 
-def claim_upkeep(transaction: Transaction, now: datetime, lease_until: datetime, limit: int) -> Sequence[Row[Any]]:
+def claim_upkeep(transaction: Transaction, now: datetime, lease_until: datetime, limit: int) -> Sequence[AnyRow]:
     rows = transaction.execute(
         select(*FACTS)
         .where(ListingRow.next_upkeep_at <= now)

@@ -107,7 +107,11 @@ class Control:
         return state
 
     def _counted(self) -> Any:
-        return {**self._counts.summary(), "faults": self._faulted()["struck"]}
+        return {
+            **self._counts.summary(),
+            "faults": self._faulted()["struck"],
+            "last_sequence": self._marketplace.log.last_sequence,
+        }
 
     def _faulted(self) -> Any:
         struck: dict[str, dict[str, int]] = {}

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request
@@ -26,7 +25,7 @@ from .commands import CancelSpec, EditSpec, FulfilSpec, OrderSpec, RefundSpec, R
 from .cost import Bucket
 from .orders import ImpossibleError, Line, Order
 from .payloads import utc_time
-from .sender import carry
+from .sender import carry, new_client
 from .shop import Shop
 from .tokens import THE_APPLICATION, Tokens
 from .webhooks import Webhooks
@@ -179,7 +178,7 @@ class _Routes:
         version = wanted.api_version or self._shop.options.api_versions[-1]
         known = dict.fromkeys(one.uri for one in self._webhooks.subscriptions.of(THE_APPLICATION))
         answers = []
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with new_client() as client:
             for url in [wanted.url] if wanted.url else known:
                 delivery = self._webhooks.made_up(
                     wanted.topic, body, url, signed=wanted.signed, headers=wanted.headers, api_version=version

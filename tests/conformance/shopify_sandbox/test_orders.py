@@ -129,8 +129,12 @@ def test_more_than_250_lines_are_read_by_nested_pages(api: Api) -> None:
 def test_refund_lines_are_read_by_nested_pages(api: Api) -> None:
     placed = api.place(*({"sku": f"S{number}", "quantity": 1} for number in range(120)))
     refund_id = api.refund(placed, *((place, 1, "RETURN") for place in range(120)))["refund_id"]
-    text = """query ($id: ID!, $after: String) { refund(id: $id) { order { id } refundLineItems(first: 100, after: $after) {
-        nodes { quantity lineItem { id } } pageInfo { hasNextPage endCursor } } } }"""
+    text = """query ($id: ID!, $after: String) { refund(id: $id) {
+        order { id }
+        refundLineItems(first: 100, after: $after) {
+            nodes { quantity lineItem { id } } pageInfo { hasNextPage endCursor }
+        }
+    } }"""
     gid = f"gid://shopify/Refund/{refund_id}"
     page = api.ask(text, id=gid)["refund"]
     assert number(page["order"]["id"]) == placed["id"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -93,7 +94,7 @@ def test_a_body_that_is_no_request_is_a_bad_one(api: Api, body: str) -> None:
         ("query ($i: [ID!]!) { nodes(ids: $i) { id } }", {"i": ["x"] * 251}, "MAX_INPUT_SIZE_EXCEEDED"),
     ],
 )
-def test_a_wrong_document_is_an_error_at_http_200(api: Api, text: str, variables: dict[str, object], code: str) -> None:
+def test_a_wrong_document_is_an_error_at_http_200(api: Api, text: str, variables: dict[str, Any], code: str) -> None:
     answer = api.post(text, **variables)
     assert answer.status_code == 200
     assert answer.json()["errors"][0]["extensions"]["code"] == code

@@ -220,3 +220,30 @@ def test_a_write_that_arrives_while_a_read_sleeps_takes_the_turn_the_read_slept_
     for thread in (read, write):
         thread.join(READY_WITHIN_SECONDS)
     assert order == ["write", "read"]
+
+
+def test_a_newcomer_does_not_take_the_turn_that_another_slept_for() -> None:
+    clock = Turnstile()
+    budgets = LocalBudgets(clock, max_wait_seconds=30)
+    scope = Scope("slow", per_second=1.0, burst=1)
+    spend(budgets, scope)
+    order: list[str] = []
+
+    def work(priority: Priority) -> None:
+        with budgets.spend(scope, priority=priority):
+            order.append(threading.current_thread().name)
+
+    read = threading.Thread(target=work, args=(Priority.READ,), name="read")
+    sweep = threading.Thread(target=work, args=(Priority.SWEEP,), name="sweep")
+    read.start()
+    until(lambda: clock.sleeping == ["read"])
+    clock.advance(1)
+    sweep.start()
+    until(lambda: waiting(budgets, scope) == 2 or bool(order))
+    clock.wake("read")
+    until(lambda: clock.sleeping == ["sweep"])
+    clock.advance(1)
+    clock.wake("sweep")
+    for thread in (read, sweep):
+        thread.join(READY_WITHIN_SECONDS)
+    assert order == ["read", "sweep"]

@@ -425,7 +425,8 @@ def test_what_cannot_be_an_order_id_is_not_asked_for(vendor: Vendor, shop: Shopi
 @pytest.mark.parametrize(
     ("answer", "error"),
     [(httpx.Response(401), Unauthorized), (httpx.Response(404), NotFound),
-     (httpx.Response(200, text="<p>"), Unreadable), (httpx.Response(402), Unauthorized), (httpx.Response(503), Unavailable)],
+     (httpx.Response(200, text="<p>"), Unreadable), (httpx.Response(402), Unauthorized),
+     (httpx.Response(503), Unavailable)],
 )  # fmt: skip
 def test_errors_of_every_method_name_the_channel(
     vendor: Vendor, shop: ShopifyChannel, answer: httpx.Response, error: type[ConnectorError]

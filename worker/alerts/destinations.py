@@ -1,0 +1,110 @@
+"""Whom to tell: Apprise, with one instance for each address, so that a failing one never blocks another.
+
+Apprise takes seconds to load and names addresses in its own log lines. So it is loaded when there is something to send,
+and its lines are kept out of our log; what it says about a failure goes into our row, without the parts of the address.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from worker.alerts.message import Message
+from worker.store.tables import Severity
+
+if TYPE_CHECKING:
+    from apprise import Apprise, AppriseResult
+
+SEND_SECONDS = 20.0
+"""How long one destination may take, further tries included."""
+FURTHER_TRIES = 1
+"""Within those seconds, for a passing trouble."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One configured address. Its text never appears in logs, rows or errors: it is named by its place and kind."""
+
+    url: SecretStr
+    place: int
+    """In the configured list, from 1."""
+
+    @property
+    def name(self) -> str:
+        kind = self.url.get_secret_value().partition("://")[0]
+        return f"{self.place} ({kind})" if re.fullmatch(r"[a-z][a-z0-9]{0,15}", kind) else str(self.place)
+
+    def send(self, message: Message) -> str | None:
+        """Send once, within `SEND_SECONDS`; returns None, or why it failed. Raises nothing.
+
+        A destination that took the message and did not manage to say so is counted as failed.
+        """
+        try:
+            address = _opened(self.url.get_secret_value())
+            if len(address) == 0:
+                return "its address is not one that Apprise understands"
+            result = address.notify(
+                body=message.body,
+                title=message.title,
+                notify_type=_kind(message.worst),
+                body_format=_apprise().NotifyFormat.TEXT,
+                timeout=SEND_SECONDS,
+            )
+        except Exception as error:  # noqa: BLE001
+            # Whatever a plugin for some service does: the others are told all the same.
+            return f"unexpected {type(error).__name__}"
+        return None if result else self._reason(result)
+
+    def _reason(self, result: AppriseResult) -> str:
+        said = [entry.message for entry in result.logs()]
+        text = " ".join((said[-1] if said else result.status.name.lower()).split())
+        # Longest first, so that no part hides within another.
+        parts = {part for part in re.split(r"[/:@?&=+,;%]+", self.url.get_secret_value()) if len(part) >= 4}
+        for part in sorted(parts, key=len, reverse=True):
+            text = text.replace(part, "***")
+        return text[:200]
+
+
+def _kind(worst: Severity | None) -> str:
+    match worst:
+        case None:
+            return "success"
+        case Severity.WARNING:
+            return "warning"
+        case _:
+            return "failure"
+
+
+@cache
+def _apprise() -> ModuleType:
+    import apprise  # noqa: PLC0415  takes two seconds and 40 MB: only for those who have somebody to tell
+
+    log = logging.getLogger("apprise")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    return apprise
+
+
+def _opened(url: str) -> Apprise:
+    apprise = _apprise()
+    asset = apprise.AppriseAsset(
+        app_id="trueup",
+        app_desc="trueup",
+        app_url="",
+        default_service_retry=FURTHER_TRIES,
+        # What we send is our own text, with ids from outside in it: it is neither a template nor a path.
+        storage_mode=apprise.PersistentStoreMode.MEMORY,
+    )
+    address: Apprise = apprise.Apprise(asset=asset)
+    address.add(url)
+    if "overflow=" not in url:
+        # One message stays one, where a service takes less text at a time than we send.
+        for service in address:
+            service.overflow_mode = apprise.OverflowMode.TRUNCATE
+    return address

@@ -1,0 +1,95 @@
+"""What most commands begin with: the options they share, and the services of a configuration."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli.exits import CommandError
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from worker.services import Services
+    from worker.store import Store
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The configuration; else TRUEUP_CONFIG, else ./trueup.toml.",
+        dir_okay=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help. An empty line between two keeps each on a line of its own."""
+    return "\n\n".join(("[bold]Examples[/bold]", *(f"  {line}" for line in lines)))
+
+
+def load_settings(config: Path | None, *, serving: bool = False) -> Settings:
+    """The configuration, with the log set up for it. Raises ConfigurationError.
+
+    A command that ends by itself logs warnings only (unless the level is debug): what it did, it prints.
+    """
+    from config import loading, logging
+
+    settings = loading.load(config)
+    log = settings.log
+    if not serving and log.level == "info":
+        log = log.model_copy(update={"level": "warning"})
+    logging.configure(log, secrets=settings.secrets())
+    return settings
+
+
+@contextmanager
+def opened(config: Path | None, *, register: bool = False, serving: bool = False) -> Iterator[Services]:
+    """The services of a configuration, closed at the end; nothing is called by opening them.
+
+    `register` makes configured channels known to the database, for commands that work with them.
+    """
+    from worker.services import Services
+
+    services = Services(load_settings(config, serving=serving))
+    try:
+        require_schema(services.store)
+        if register:
+            services.register_channels()
+        yield services
+    finally:
+        services.close()
+
+
+def require_schema(store: Store) -> None:
+    """Refuse a database that this version of trueup does not work with."""
+    from worker.store.migrate import newest_revision, present_revision
+
+    present, newest = present_revision(store), newest_revision()
+    if present == newest:
+        return
+    found = "has no tables yet" if present is None else f"has schema {present}, and this version needs {newest}"
+    raise CommandError(f"The database {found}. Run `trueup init --migrate-only`.")
+
+
+def channel_named(services: Services, name: str) -> str:
+    """`name`, if it is a configured channel."""
+    if name not in services.channels:
+        known = ", ".join(sorted(services.channels)) or "none"
+        raise CommandError(f"There is no channel {name!r} in the configuration. Known are: {known}.")
+    return name
+
+
+def caller() -> str:
+    """Who runs this command, for the records of decisions."""
+    try:
+        return getpass.getuser()[:64]
+    except (OSError, KeyError):
+        return "unknown user"

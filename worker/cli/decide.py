@@ -1,0 +1,284 @@
+"""`holds`, `anomalies`, `deliveries`, `operations`: what waits for a person, and the person's word."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from worker.cli.context import Config, Json, caller, channel_named, examples, opened
+from worker.cli.exits import CommandError, ExitCode
+from worker.cli.output import print_json, print_table, say
+
+holds = typer.Typer(help="What keeps writes back, and lifting it.", no_args_is_help=True)
+anomalies = typer.Typer(help="What an operator must know.", no_args_is_help=True)
+deliveries = typer.Typer(help="Received webhooks, and handling them anew.", no_args_is_help=True)
+operations = typer.Typer(help="Writes to the marketplace whose outcome is not settled.", no_args_is_help=True)
+
+Scope = Literal["listing", "channel", "marketplace"]
+Reason = Literal["shadow", "paused", "re-authorisation", "orphan", "restored", "plan-too-large", "breaker"]
+State = Literal["new", "handled", "parked"]
+
+
+# --- holds ------------------------------------------------------------------------------------------------------
+
+
+@holds.command("list", epilog=examples("trueup holds list", "trueup holds list --json"))
+def holds_list(config: Config = None, json: Json = False) -> None:
+    """The holds in force."""
+    with opened(config) as services:
+        found = services.holds.list()
+    if json:
+        print_json({"holds": found})
+        return
+    rows = [(hold.scope.value, hold.subject, hold.reason.value, hold.since, hold.until, hold.note) for hold in found]
+    print_table(("Scope", "Subject", "Reason", "Since", "Until", "Why"), rows, empty="Nothing is held.")
+
+
+@holds.command(
+    "lift",
+    epilog=examples("trueup holds lift channel acme-shop", "trueup holds lift listing 2fd8… --reason orphan"),
+)
+def holds_lift(
+    scope: Annotated[Scope, typer.Argument(help="What kind of thing is held.")],
+    subject: Annotated[str, typer.Argument(help="The listing's id, or the name of the channel or marketplace.")],
+    reason: Annotated[
+        Reason | None, typer.Option(help="Only the hold with this reason; else all on the subject.")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Lift holds; what waited behind them is written from then on.
+
+    This is how a new channel in shadow is confirmed, after a look at `trueup plan`.
+    """
+    from worker.store.tables import HoldReason, HoldScope
+
+    with opened(config) as services:
+        chosen = None if reason is None else HoldReason(reason)
+        lifted = services.holds.lift(HoldScope(scope), subject, by=caller(), reason=chosen)
+    if json:
+        print_json({"lifted": lifted})
+    if not lifted:
+        message = f"Nothing is held there: {scope} {subject}. `trueup holds list` shows what is."
+        raise CommandError(message, ExitCode.WRONG)
+    if not json:
+        say(f"Lifted {lifted} on {scope} {subject}. What waited is due now.")
+
+
+# --- anomalies --------------------------------------------------------------------------------------------------
+
+
+@anomalies.command("list", epilog=examples("trueup anomalies list", "trueup anomalies list --kind oversold --json"))
+def anomalies_list(
+    kind: Annotated[str | None, typer.Option(help="Only of this kind, e.g. oversold.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """What is wrong, or was, newest first."""
+    from worker.alerts import Kind
+
+    if kind is not None and kind not in list(Kind):
+        raise CommandError(f"There is no kind {kind!r}. Kinds are: {', '.join(sorted(Kind))}.")
+    with opened(config) as services:
+        found = services.anomalies.list(unresolved_only=not all_, kind=kind)
+    if json:
+        print_json({"anomalies": found})
+        return
+    print_table(
+        ("Id", "Kind", "Severity", "State", "Times", "Last seen", "What, and what to do"),
+        [
+            (
+                entry.id,
+                entry.kind,
+                entry.severity.value,
+                entry.state.value,
+                entry.occurrences,
+                entry.last_seen_at,
+                entry.message,
+            )
+            for entry in found
+        ],
+        empty="Nothing is wrong.",
+    )
+
+
+@anomalies.command("ack", epilog=examples("trueup anomalies ack 17", "trueup anomalies ack 17 18 19"))
+def anomalies_ack(
+    ids: Annotated[list[int], typer.Argument(help="Ids, as `trueup anomalies list` shows them.", metavar="ID...")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Mark anomalies as seen by a person. They resolve by themselves when their cause is gone."""
+    with opened(config) as services:
+        done = [entry for entry in dict.fromkeys(ids) if services.anomalies.acknowledge(entry, caller())]
+    missing = [entry for entry in dict.fromkeys(ids) if entry not in done]
+    if json:
+        print_json({"acknowledged": done, "not_open": missing})
+    elif done:
+        say(f"Acknowledged: {', '.join(map(str, done))}.")
+    if missing:
+        message = f"Not open: {', '.join(map(str, missing))}. `trueup anomalies list` shows those that are."
+        raise CommandError(message, ExitCode.WRONG)
+
+
+# --- deliveries -------------------------------------------------------------------------------------------------
+
+
+@deliveries.command("list", epilog=examples("trueup deliveries list", "trueup deliveries list --state parked"))
+def deliveries_list(
+    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only in this state.")] = None,
+    limit: Annotated[int, typer.Option(help="Most deliveries to show.", min=1)] = 50,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Received webhooks, newest first, and the orders that are parked until a person decides."""
+    from worker.status.deliveries import Deliveries
+    from worker.store.tables import DeliveryState
+
+    with opened(config) as services:
+        inbox = Deliveries(services.store)
+        found = inbox.list(channel=channel, state=None if state is None else DeliveryState(state), limit=limit)
+        orders = inbox.parked_orders(channel)
+    if json:
+        print_json({"deliveries": found, "parked_orders": orders})
+        return
+    print_table(
+        ("Id", "Channel", "Topic", "Received", "State", "Tried", "Outcome"),
+        [
+            (entry.id, entry.channel, entry.topic, entry.received_at, entry.state.value, entry.attempts, entry.outcome)
+            for entry in found
+        ],
+        title="Deliveries",
+    )
+    print_table(
+        ("Channel", "Order", "Placed", "First seen", "Why"),
+        [(row.channel, row.order_id, row.placed_at, row.first_seen_at, row.reason) for row in orders],
+        title="Parked orders",
+    )
+
+
+@deliveries.command(
+    "replay",
+    epilog=examples("trueup deliveries replay 41 42", "trueup deliveries replay --order acme-shop/5551234"),
+)
+def deliveries_replay(
+    ids: Annotated[list[int] | None, typer.Argument(help="Deliveries to handle anew.", metavar="[ID...]")] = None,
+    order: Annotated[
+        list[str] | None, typer.Option(help="A parked order that shall count after all.", metavar="CHANNEL/ID")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Handle deliveries anew from their stored body, or let parked orders count. Harmless to repeat.
+
+    Running workers pick them up within seconds; without any, `trueup reconcile` does.
+    """
+    if not ids and not order:
+        raise CommandError("Name deliveries by id, or a parked order with --order CHANNEL/ID.")
+    with opened(config) as services:
+        wanted = [_order_named(text) for text in order or ()]
+        for channel, _ in wanted:
+            channel_named(services, channel)
+        replayed = list(services.inbox.replay(list(dict.fromkeys(ids)))) if ids else []
+        accepted = [
+            f"{channel}/{order_id}"
+            for channel, order_id in wanted
+            if services.fetcher.accept(channel, order_id, caller())
+        ]
+    missing = [str(entry) for entry in dict.fromkeys(ids or ()) if entry not in replayed]
+    missing += [f"{channel}/{order_id}" for channel, order_id in wanted if f"{channel}/{order_id}" not in accepted]
+    if json:
+        print_json({"replayed": replayed, "accepted": accepted, "not_found": missing})
+    elif replayed or accepted:
+        say(f"To be handled anew: {', '.join([*map(str, replayed), *accepted])}.")
+    if missing:
+        message = (
+            f"Not replayed: {', '.join(missing)}. There is no such delivery with its body kept, or the order is not parked;"
+            " `trueup deliveries list` shows both."
+        )
+        raise CommandError(message, ExitCode.WRONG)
+
+
+def _order_named(text: str) -> tuple[str, str]:
+    channel, slash, order_id = text.partition("/")
+    if not channel or not slash or not order_id:
+        raise CommandError(f"--order {text!r} is not CHANNEL/ID, e.g. acme-shop/5551234.")
+    return channel, order_id
+
+
+# --- operations -------------------------------------------------------------------------------------------------
+
+
+@operations.command("list", epilog=examples("trueup operations list", "trueup operations list --all --listing 2fd8…"))
+def operations_list(
+    all_: Annotated[bool, typer.Option("--all", help="Settled ones too.")] = False,
+    listing: Annotated[str | None, typer.Option(help="Only on this listing.")] = None,
+    limit: Annotated[int, typer.Option(help="Most operations to show.", min=1)] = 50,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Writes that are under way or whose outcome is unknown, newest first."""
+    from worker.reconcile.decide import Decisions
+
+    with opened(config) as services:
+        decisions = Decisions(services.store, services.clock, services.anomalies)
+        found = decisions.list(unsettled_only=not all_, listing_id=listing, limit=limit)
+    if json:
+        print_json({"operations": found})
+        return
+    print_table(
+        ("Id", "Listing", "Kind", "State", "From", "To", "Prepared", "Outcome"),
+        [
+            (
+                entry.id,
+                entry.listing_id,
+                entry.kind.value,
+                entry.state.value,
+                entry.expected_total,
+                entry.new_total,
+                entry.prepared_at,
+                entry.outcome,
+            )
+            for entry in found
+        ],
+        empty="Every write is settled." if not all_ else "There are none.",
+    )
+
+
+@operations.command(
+    "settle",
+    epilog=examples(
+        'trueup operations settle 812 applied --reason "the marketplace\'s history shows it"',
+        'trueup operations settle 812 absent --reason "support says it never arrived"',
+    ),
+)
+def operations_settle(
+    operation: Annotated[int, typer.Argument(help="Its id.", metavar="ID")],
+    outcome: Annotated[Literal["applied", "absent"], typer.Argument(help="Whether the write was executed or not.")],
+    reason: Annotated[str, typer.Option(help="How you know; kept in the journal.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Decide about a write whose outcome nothing else can tell, after comparing with the marketplace's own history.
+
+    A wrong word here books a sale twice or not at all; evidence that turns up later corrects `absent` by itself.
+    """
+    from worker.reconcile.decide import DecisionRefusedError, Decisions
+
+    if not reason.strip():
+        raise CommandError("--reason is empty: say how you know.")
+    with opened(config) as services:
+        decisions = Decisions(services.store, services.clock, services.anomalies)
+        try:
+            settled = decisions.settle(operation, outcome, by=caller(), reason=reason.strip())
+        except DecisionRefusedError as error:
+            raise CommandError(str(error), ExitCode.WRONG) from None
+    if json:
+        print_json({"operation": settled})
+        return
+    say(
+        f"Operation {settled.id} on listing {settled.listing_id} is {settled.state.value}. Its stock is looked at next."
+    )

@@ -1,0 +1,195 @@
+"""`status`, `plan`, `doctor`: how things are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli.context import Config, Json, channel_named, load_settings, opened
+from worker.cli.exits import ExitCode
+from worker.cli.output import ago, note, print_json, print_table, progress, say, shown
+
+if TYPE_CHECKING:
+    from worker.services import Services
+    from worker.status import ListingPreview, Overview, Status
+
+LISTINGS_SHOWN = 50
+
+
+def overview_of(services: Services) -> Overview:
+    """The overview of a configuration's rooms."""
+    from connectors.contract import Feed
+    from worker.status import Overview
+
+    settings = services.settings
+    return Overview(
+        services.store,
+        services.clock,
+        services.holds,
+        services.anomalies,
+        feed_seconds=settings.schedule.feed_seconds if isinstance(services.marketplace, Feed) else None,
+        poll_seconds={name: channel.poll_seconds for name, channel in settings.channels.items()},
+    )
+
+
+def status(
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless the stock is true.")] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Is the stock true? What waits, what is unknown, what is held, and how far everything has been read.
+
+    Asks the database alone: no vendor is called.
+    """
+    with opened(config) as services:
+        found = overview_of(services).now()
+    if json:
+        print_json(found)
+    else:
+        _show_status(found)
+    if check and not found.stock_is_true:
+        raise typer.Exit(ExitCode.WRONG)
+
+
+def _show_status(found: Status) -> None:
+    say("The stock is true." if found.stock_is_true else "The stock is not known to be true:")
+    for reason in found.reasons:
+        say(f"  - {reason}")
+    say("")
+    unsettled = found.operations_prepared + found.operations_unknown
+    facts = [
+        ("Listings", f"{found.listings}, {found.listings_below_zero} below zero, {found.closed_by_us} closed by us"),
+        ("Last sweep", ago(found.last_swept_at, found.at)),
+        ("Writes not settled", f"{unsettled}, oldest {ago(found.oldest_unsettled_at, found.at)}" if unsettled else "0"),
+        (
+            "Deliveries waiting",
+            f"{found.deliveries_waiting}, oldest {ago(found.oldest_delivery_at, found.at)}"
+            if found.deliveries_waiting
+            else "0",
+        ),
+        ("Orders to fetch", str(found.orders_to_fetch)),
+        ("Parked", f"{found.deliveries_parked} deliveries, {found.orders_parked} orders"),
+        ("Units without a link", str(found.unlinked_units)),
+        ("Alerts to send", str(found.alerts_unsent)),
+    ]
+    print_table(("What", "Now"), facts)
+    rows = [(row.channel, row.to_take, row.to_give_back, row.listings) for row in found.pending]
+    print_table(("Channel", "To take", "To give back", "Listings"), rows, title="Pending units")
+    readings = [
+        (reading.name, ago(reading.current_at, found.at), "late" if reading.late else "") for reading in found.readings
+    ]
+    print_table(("Feed or channel", "Read to its head", ""), readings, title="Read")
+    holds = [(hold.reason.value, f"{hold.scope.value} {hold.subject}", hold.since, hold.note) for hold in found.holds]
+    print_table(("Hold", "On", "Since", "Why"), holds, title="Holds")
+    print_table(("Kind", "Unresolved"), sorted(found.anomalies.items()), title="Anomalies")
+
+
+def plan(
+    channel: Annotated[str | None, typer.Option(help="Only listings this channel sold.")] = None,
+    listing: Annotated[str | None, typer.Option(help="Only this listing.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Read each listing first; else the best known totals are used.")
+    ] = False,
+    limit: Annotated[int, typer.Option(help="Most listings to print (JSON has all).", min=1)] = LISTINGS_SHOWN,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """What would be sent to the marketplace, and why, per listing with its order lines. Nothing is written.
+
+    Channels in shadow are counted in: look here, then confirm them with `trueup holds lift channel NAME`.
+    """
+    from worker.status import Preview
+
+    with opened(config) as services:
+        if channel is not None:
+            channel_named(services, channel)
+        preview = Preview(services.store, services.holds, services.marketplace, services.executor)
+        with progress("reading listings") as move:
+            found = preview.plan(channel=channel, listing_id=listing, fresh=fresh, on_read=lambda read, _of: move(read))
+    if json:
+        print_json({"listings": [{**asdict(entry), "change": entry.change} for entry in found]})
+        return
+    for entry in found[:limit]:
+        _show_listing(entry)
+    if len(found) > limit:
+        say(f"… and {len(found) - limit} more listings: --limit, --listing or --json show them.")
+    writes = sum(entry.step.value == "write" for entry in found)
+    held = sum(entry.held is not None for entry in found)
+    down = -sum(entry.change for entry in found if entry.change < 0)
+    up = sum(entry.change for entry in found if entry.change > 0)
+    say(
+        f"{len(found)} listings with pending units: {writes} writes, taking {down} units and giving back {up};"
+        f" {held} of them are held. Nothing was sent."
+    )
+
+
+def _show_listing(entry: ListingPreview) -> None:
+    arrow = f"{shown(entry.total)} -> {shown(entry.new_total)}" if entry.step.value == "write" else shown(entry.total)
+    held = f" [held: {entry.held}]" if entry.held else ""
+    name = f"{entry.listing_id} {entry.title}".strip()
+    print_table(
+        ("Channel", "Order", "SKU", "Placed", "Committed", "Applied", "Waived", "Due", "Planned", "Held"),
+        [
+            (
+                line.channel,
+                line.order_id,
+                line.sku,
+                line.placed_at,
+                line.committed,
+                line.applied,
+                line.waived,
+                line.due_units,
+                line.planned_units,
+                line.held or "",
+            )
+            for line in entry.lines
+        ],
+        title=f"{name}: {entry.step.value}, stock {arrow} ({entry.why}){held}",
+    )
+
+
+def doctor(config: Config = None, json: Json = False) -> None:
+    """Try everything that has to work: configuration, database, broker, each account with its scopes, webhooks and clock.
+
+    Each failure comes with a remedy. An account that was held because it refused our credentials is freed when it
+    passes; webhooks that are missing are registered. Exits with 1 if anything failed.
+    """
+    from worker.services import Services
+    from worker.status.doctor import Doctor
+
+    settings = load_settings(config)
+    services = Services(settings)
+    found = []
+    try:
+        with progress("trying") as move:
+            for examined in Doctor(services).examine():
+                found.append(examined)
+                move(len(found))
+    finally:
+        services.close()
+    failed = [examined for examined in found if not examined.check.ok]
+    if json:
+        checks = [{"subject": examined.subject, **asdict(examined.check)} for examined in found]
+        print_json({"ok": not failed, "checks": checks})
+    else:
+        say("The configuration is valid.")
+        print_table(
+            ("Of", "Tried", "", "Found", "What to do"),
+            [
+                (
+                    entry.subject,
+                    entry.check.name,
+                    "ok" if entry.check.ok else "FAILED",
+                    entry.check.detail,
+                    entry.check.remedy,
+                )
+                for entry in found
+            ],
+        )
+        say("Everything works." if not failed else f"{len(failed)} of {len(found)} things failed.")
+    if failed:
+        if json:
+            note(f"{len(failed)} of {len(found)} things failed.")
+        raise typer.Exit(ExitCode.WRONG)

@@ -1,0 +1,107 @@
+"""How commands speak: tables for people, JSON for programs, everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_OF_A_PIPE = 200
+"""Columns to lay tables out for where no terminal says how many there are."""
+
+
+def say(text: str) -> None:
+    """A line on standard output."""
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+def note(text: str) -> None:
+    """A line on standard error: for people, also when standard output is JSON."""
+    sys.stderr.write(f"{printable(text)}\n")
+    sys.stderr.flush()
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; dataclasses, times (UTC) and enumerations included."""
+    import orjson
+
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode() + "\n")
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None, empty: str = "None."
+) -> None:
+    """A table that fits the terminal; numbers to the right. Says `empty` when there are no rows."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    held = [list(row) for row in rows]
+    if not held:
+        say(f"{title}: {empty}" if title else empty)
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(columns):
+        numbers = all(isinstance(row[position], int) for row in held)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in held:
+        table.add_row(*(Text(shown(cell)) for cell in row))
+    _console().print(table)
+
+
+def shown(value: object) -> str:
+    """A value as a person reads it."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+        case _:
+            return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """A vendor's text cannot move the cursor or colour the screen."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest fitting unit."""
+    if moment is None:
+        return "never"
+    seconds = max(0, int((now - moment).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error while the block runs, where that is a terminal; gives what moves it to a number."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+
+        def move(done: int) -> None:
+            bar.update(task, completed=done, total=None if total is None else max(total, done))
+
+        yield move
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH_OF_A_PIPE)

@@ -1,0 +1,291 @@
+"""`trueup demo`: from nothing to a proof.
+
+Four processes, as in life: the two vendors, trueup (embedded mode, which is one process), and this one, which plays the
+people. So what is measured of the trueup process is trueup's own, and the proof cannot see anything but what trueup
+wrote down and what the vendors say.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from config import loading
+from worker.demo import buyers, catalogue, observations, proof, quiet, replay, report, sales, sandboxes, setting
+from worker.demo.catalogue import Catalogue
+from worker.demo.control import Control
+from worker.demo.database import Database
+from worker.demo.processes import ProcessFailure, ServerProcess
+from worker.demo.proof import Difference, Expected
+from worker.demo.replay import Replay
+from worker.demo.report import Outcome, Usage
+from worker.demo.shop import Shop
+
+DEFAULT_LIMIT = 6000
+DEFAULT_SEED = 1
+MOST_WAITING_DELIVERIES = 400
+
+HELD, DIFFERS, WRONG_INPUT = 0, 1, 2
+"""Exit codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run the demo."""
+
+    orders: Path | None = None
+    """A file with the columns of the packaged data; None replays those."""
+    limit: int = DEFAULT_LIMIT
+    """Order lines to place; 0 is all."""
+    seed: int = DEFAULT_SEED
+    keep: bool = False
+    """Whether to stay up afterwards until Ctrl-C."""
+    json: Path | None = None
+    """Where to write the figures."""
+    backlog: bool = False
+    """Whether all orders are placed before trueup starts."""
+    database: str | None = None
+    """URL of an empty database to use instead of SQLite in the temporary folder."""
+    console: Console = field(default_factory=Console)
+
+
+def run(options: Options) -> int:
+    """Run the demo; returns the exit code: 0 every number is right, 1 one is not, 2 the sales cannot be read."""
+    try:
+        lines = sales.read(options.orders)
+    except sales.SalesFileError as error:
+        options.console.print(f"[red]{error}[/red]", highlight=False)
+        return WRONG_INPUT
+    planned = replay.plan(lines, limit=options.limit)
+    del lines
+    if not planned.lines:
+        options.console.print("[red]There is no sale to replay in these lines.[/red]")
+        return WRONG_INPUT
+    folder = Path(tempfile.mkdtemp(prefix="trueup-demo-"))
+    try:
+        with Scene(options, planned, folder) as scene:
+            outcome = scene.play()
+            report.show(outcome, options.console)
+            if options.json is not None:
+                report.write_json(outcome, options.json)
+            if options.keep:
+                scene.stay()
+            return DIFFERS if outcome.differences else HELD
+    except ProcessFailure as failure:
+        options.console.print(f"[red]{failure}[/red]", highlight=False)
+        return DIFFERS
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Scene:
+    """One run: everything it starts, it stops."""
+
+    def __init__(self, options: Options, planned: Replay, folder: Path) -> None:
+        self._options = options
+        self._console = options.console
+        self._replay = planned
+        self._folder = folder
+        self._stack = ExitStack()
+        self._catalogue: Catalogue = catalogue.build(planned.committed_by_sku(), options.seed)
+        self._half_way_peak_rss_mb = 0.0
+
+    def __enter__(self) -> Scene:
+        with ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        options = self._options
+        marketplace, self._marketplace_options = sandboxes.start_marketplace(self._folder, options.seed)
+        stack.enter_context(marketplace)
+        shop, self._shop_options = sandboxes.start_shop(self._folder, options.seed)
+        stack.enter_context(shop)
+        self._marketplace = stack.enter_context(Control(marketplace.wait_until_ready()["url"]))
+        self._shop = stack.enter_context(Control(shop.wait_until_ready()["url"]))
+        setting.put_on_sale(self._marketplace, self._catalogue)
+        self._configuration = setting.write_configuration(
+            self._folder,
+            marketplace=self._marketplace,
+            marketplace_options=self._marketplace_options,
+            shop=self._shop,
+            shop_options=self._shop_options,
+            database_url=options.database,
+        )
+        links = setting.prepare(self._configuration, self._catalogue)
+        settings = loading.load(self._configuration, {})
+        self._database = stack.enter_context(Database(settings.database.url.get_secret_value()))
+        self._introduce(links)
+        self._stack_of_trueup = stack.enter_context(ExitStack())
+
+    def _introduce(self, links: int) -> None:
+        planned, stock = self._replay, self._catalogue
+        say = self._console.print
+        say(
+            f"{len(planned.lines):,} real order lines of a gift shop, {len(stock.listings):,} listings on a marketplace,"
+            f" {links:,} SKU links ({stock.packs} packs, {stock.kits} kits).",
+            highlight=False,
+        )
+        say(
+            f"Of the webhooks {sandboxes.DUPLICATED:.0%} come twice, {sandboxes.REORDERED:.0%} late and"
+            f" {sandboxes.DROPPED:.0%} never; of the stock writes {sandboxes.LOST_AFTER:.0%} lose their answer and"
+            f" {sandboxes.LOST_BEFORE:.0%} never arrive; buyers take units meanwhile.",
+            highlight=False,
+        )
+        say(
+            f"Shortened for the demo: the feed is read every {setting.FEED_SECONDS} s and the shop every"
+            f" {setting.POLL_SECONDS} s, a lost write counts as absent after {setting.SETTLE_AFTER_SECONDS} s, a listing"
+            f" closes after {setting.CLOSE_AFTER_SECONDS} s at zero, the shop allows more calls. The shop's channel, new"
+            " and in shadow, was confirmed by the demo itself.",
+            style="dim",
+            highlight=False,
+        )
+
+    def play(self) -> Outcome:
+        """Replay, wait until it is quiet, prove."""
+        if not self._options.backlog:
+            self._start_trueup()
+        started = time.monotonic()
+        with _progress(self._console) as progress:
+            purchases = self._place(progress)
+            if self._options.backlog:
+                started = time.monotonic()
+                self._start_trueup()
+            restless = self._settle(progress)
+        seconds = time.monotonic() - started
+        usage = Usage.of(self._trueup.ask("usage"))
+        proved = self._prove(purchases.line_ids)
+        differences = [*restless, *proved.differences]
+        return Outcome(
+            replay=self._replay,
+            catalogue=self._catalogue,
+            proof=proved,
+            operations=self._database.operations(),
+            anomalies=self._database.anomalies(),
+            marketplace_counts=self._marketplace.get("/counts"),
+            shop_counts=self._shop.get("/counts"),
+            bought=self._bought,
+            seconds=seconds,
+            usage=usage,
+            half_way_peak_rss_mb=self._half_way_peak_rss_mb,
+            endpoints=self._endpoints(),
+            backlog=self._options.backlog,
+            differences=differences,
+        )
+
+    def stay(self) -> None:
+        """Print where everything is, and wait for Ctrl-C."""
+        say = self._console.print
+        for name, address in self._endpoints().items():
+            say(f"{name:12} {address}", highlight=False)
+        say(f"{'':12} client id {self._marketplace_options['client_id']}", highlight=False)
+        say(f"{'':12} client secret {self._marketplace_options['client_secret']}", highlight=False)
+        say(f"{'':12} shop access token {self._shop_options['access_token']}", highlight=False)
+        say(f"{'':12} webhook secret {self._shop_options['client_secret']}", highlight=False)
+        say("Everything stays up until Ctrl-C. What is on the control surfaces of the sandboxes: GET /_control/state")
+        stopped = threading.Event()
+        try:
+            while not stopped.wait(1):
+                pass
+        except KeyboardInterrupt:
+            say("Stopping.")
+
+    def _start_trueup(self) -> None:
+        self._trueup = self._stack_of_trueup.enter_context(
+            ServerProcess("trueup", ("worker.demo.service", str(self._configuration)), self._folder)
+        )
+        self._receiver_url: str = self._trueup.wait_until_ready()["url"]
+        setting.subscribe(self._configuration, self._receiver_url)
+
+    def _place(self, progress: Progress) -> Shop:
+        total = len(self._replay.lines)
+        task = progress.add_task("placing orders", total=total)
+        purchases = buyers.plan(self._catalogue, total, self._options.seed)
+        crowd = buyers.Buyers(self._marketplace, purchases)
+        shop = Shop(self._shop, has_room=self._has_room)
+
+        def placed(lines: int) -> None:
+            progress.update(task, completed=lines)
+            crowd.lines_placed(lines)
+            if not self._half_way_peak_rss_mb and lines * 2 >= total and not self._options.backlog:
+                self._half_way_peak_rss_mb = self._trueup.ask("usage")["peak_rss_mb"]
+
+        crowd.start()
+        shop.place(self._replay, on_progress=placed)
+        crowd.finish()
+        self._bought = {fate.value: crowd.ended[fate] for fate in buyers.Fate} | {"turned away": crowd.turned_away}
+        return shop
+
+    def _has_room(self) -> bool:
+        return self._options.backlog or self._database.waiting_deliveries() <= MOST_WAITING_DELIVERIES
+
+    def _settle(self, progress: Progress) -> list[Difference]:
+        task = progress.add_task("settling", total=None)
+        orders = self._replay.orders
+
+        def looked(left: Mapping[str, int]) -> None:
+            known = next(iter(left.items()), None)
+            what = "settling" if known is None else f"settling ({known[0]}: {known[1]:,})"
+            progress.update(task, description=what)
+            if not self._half_way_peak_rss_mb and left.get("orders not known", 0) * 2 <= orders:
+                self._half_way_peak_rss_mb = self._trueup.ask("usage")["peak_rss_mb"]
+
+        try:
+            quiet.wait_until_quiet(self._database, self._shop, self._marketplace, orders=orders, on_look=looked)
+        except quiet.NeverQuiet as restless:
+            return [Difference("quiet", "", str(restless))]
+        progress.update(task, total=1, completed=1, description="settled")
+        return []
+
+    def _prove(self, line_ids: Mapping[replay.LineKey, str]) -> proof.Proof:
+        planned = self._replay
+        links: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+        for link in self._catalogue.links:
+            links[link.sku].append((link.listing_id, link.units))
+        expected = Expected(
+            sku={line_ids[key]: line.sku for key, line in planned.lines.items()},
+            committed={line_ids[key]: units for key, units in planned.committed.items()},
+            links=links,
+            opening={listing.listing_id: listing.opening for listing in self._catalogue.listings},
+        )
+        return proof.check(
+            expected,
+            observations.shop_lines(self._shop.url, self._shop_options["access_token"]),
+            observations.marketplace_listings(self._marketplace),
+            self._database.books(),
+        )
+
+    def _endpoints(self) -> Mapping[str, str]:
+        return {
+            "marketplace": self._marketplace.url,
+            "shop": self._shop.url,
+            "receiver": f"{self._receiver_url}/hooks/{setting.CHANNEL}",
+            "metrics": f"{self._receiver_url}/metrics",
+        }
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield progress

@@ -1,0 +1,205 @@
+"""What people and programs are told at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from worker.demo.catalogue import Catalogue
+from worker.demo.database import Operations
+from worker.demo.proof import Difference, Proof
+from worker.demo.replay import Replay
+
+SHOWN_DIFFERENCES = 20
+WRITE = "stock/compare_and_set"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the trueup process has used."""
+
+    cpu_seconds: float
+    peak_rss_mb: float
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Usage:
+        return cls(answer["cpu_seconds"], answer["peak_rss_mb"])
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything there is to tell about one run."""
+
+    replay: Replay
+    catalogue: Catalogue
+    proof: Proof
+    operations: Operations
+    anomalies: Mapping[str, Mapping[str, int]]
+    marketplace_counts: Mapping[str, Any]
+    """The control surface's `/counts`, as are the next."""
+    shop_counts: Mapping[str, Any]
+    bought: Mapping[str, int]
+    """Purchases on the marketplace by how they ended, and who was turned away."""
+    seconds: float
+    """From the first order (or, with a backlog, from trueup's start) until quiet."""
+    usage: Usage
+    half_way_peak_rss_mb: float
+    """The most memory until half of the lines were placed (backlog: until half of the writes were made)."""
+    endpoints: Mapping[str, str]
+    backlog: bool = False
+    differences: list[Difference] = field(default_factory=list)
+    """The proof's, and what kept it from becoming quiet."""
+
+    @property
+    def writes(self) -> int:
+        """Compare-and-sets that trueup sent, whatever became of them."""
+        return int(self.marketplace_counts["calls"].get(WRITE, 0))
+
+    @property
+    def line_count(self) -> int:
+        return len(self.replay.lines)
+
+    def outcome_of(self, operation: str, outcome: str) -> int:
+        return int(self.marketplace_counts["outcomes"].get(operation, {}).get(outcome, 0))
+
+    def as_json(self) -> Mapping[str, Any]:
+        """For programs. Units are of listings unless the name says otherwise."""
+        replay, proof = self.replay, self.proof
+        per_second = 1 / self.seconds if self.seconds else 0.0
+        return {
+            "orders": replay.orders,
+            "order_lines": self.line_count,
+            "not_products": replay.not_products,
+            "write_offs": replay.write_offs,
+            "unmatched": replay.unmatched_units,
+            "unmatched_lines": replay.unmatched_lines,
+            "units_committed": proof.units_committed,
+            "units_applied": proof.units_applied,
+            "units_pending": proof.units_pending,
+            "units_waived": proof.units_waived,
+            "listings": proof.listings,
+            "links": len(self.catalogue.links),
+            "pairs": proof.pairs,
+            "mismatches": len(self.differences),
+            "compare_and_sets": self.writes,
+            "compare_and_sets_applied": self.outcome_of(WRITE, "applied"),
+            "stock_mismatches_retried": self.outcome_of(WRITE, "old-total-mismatch"),
+            "unknown_outcomes": self.operations.unknown,
+            "unknown_settled": self.operations.settled,
+            "absent_revoked": self.operations.absent_revoked,
+            "marketplace_calls": sum(self.marketplace_counts["calls"].values()),
+            "channel_calls": self.channel_calls,
+            "closed": self.outcome_of("listings/close", "ok"),
+            "reopened": self.outcome_of("listings/open", "ok"),
+            "oversold_listings": proof.oversold_listings,
+            "units_missing": proof.units_missing,
+            "anomalies": {kind: counts["open"] for kind, counts in self.anomalies.items() if counts["open"]},
+            "anomalies_resolved": {
+                kind: counts["resolved"] for kind, counts in self.anomalies.items() if counts["resolved"]
+            },
+            "webhooks": self.shop_counts["deliveries"],
+            "buyers": self.bought,
+            "backlog": self.backlog,
+            "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(self.usage.cpu_seconds, 3),
+            "peak_rss_mb": round(self.usage.peak_rss_mb, 1),
+            "half_way_peak_rss_mb": round(self.half_way_peak_rss_mb, 1),
+            "writes_per_line": round(self.writes / self.line_count, 4),
+            "writes_per_listing": round(self.writes / proof.listings, 4),
+            "lines_per_second": round(self.line_count * per_second, 1),
+            "writes_per_second": round(self.writes * per_second, 1),
+            "lines_per_cpu_second": round(self.line_count / self.usage.cpu_seconds, 1),
+            "endpoints": self.endpoints,
+        }
+
+    @property
+    def channel_calls(self) -> int:
+        """Requests trueup made to the shop; the counts beside them are of points and refusals."""
+        return sum(
+            count for name, count in self.shop_counts["calls"].items() if name.startswith(("graphql/", "access_token"))
+        )
+
+
+def write_json(outcome: Outcome, path: Path) -> None:
+    """Write the figures for programs, and every difference in words."""
+    content = {**outcome.as_json(), "differences": [difference.message for difference in outcome.differences]}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """Print the table, what is wrong if anything is, and one line to remember."""
+    table = Table(title="What happened", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(justify="right")
+    table.add_column()
+    for number, words in _rows(outcome):
+        table.add_row(f"{number:,}", words)
+    console.print(table)
+    console.print()
+    for difference in outcome.differences[:SHOWN_DIFFERENCES]:
+        console.print(f"[red]✗[/red] {difference.kind}: {difference.message}", highlight=False)
+    if len(outcome.differences) > SHOWN_DIFFERENCES:
+        console.print(f"[red]✗[/red] and {len(outcome.differences) - SHOWN_DIFFERENCES} more")
+    console.print(conclusion(outcome), style="bold red" if outcome.differences else "bold green", highlight=False)
+
+
+def conclusion(outcome: Outcome) -> str:
+    """One line that a person understands."""
+    proof = outcome.proof
+    if outcome.differences:
+        wrong = len(outcome.differences)
+        return f"✗ {wrong:,} {'number is' if wrong == 1 else 'numbers are'} not what {'it' if wrong == 1 else 'they'} must be."
+    return (
+        f"✓ All {proof.listings:,} listings show exactly the stock they must have: every one of {proof.units_applied:,}"
+        f" units that moved is explained by an order line, {proof.units_missing:,} units are oversold and named,"
+        " no unit is lost or taken twice."
+    )
+
+
+def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
+    proof, replay = outcome.proof, outcome.replay
+    webhooks = outcome.shop_counts["deliveries"]
+    lost = outcome.marketplace_counts["faults"].get(WRITE, {})
+    return [
+        (
+            outcome.line_count,
+            f"order lines in {replay.orders:,} orders, through {len(outcome.catalogue.links):,} SKU links",
+        ),
+        (replay.not_products, f"lines left out that are no products, and {replay.write_offs:,} stock write-offs"),
+        (replay.unmatched_units, "cancelled units of earlier months, which no order here had"),
+        (
+            webhooks.get("dropped", 0),
+            f"webhooks dropped, {webhooks.get('duplicated', 0):,} sent twice, {webhooks.get('reordered', 0):,} late",
+        ),
+        (
+            sum(outcome.bought.values()),
+            "buyers on the marketplace: " + ", ".join(f"{count:,} {how}" for how, count in outcome.bought.items()),
+        ),
+        (proof.units_committed, "units sold by the shop in the end, cancellations given back"),
+        (proof.units_applied, f"units taken from {proof.listings:,} listings, by {outcome.writes:,} compare-and-sets"),
+        (
+            outcome.outcome_of(WRITE, "old-total-mismatch"),
+            "of those met a buyer who was quicker, and were planned again",
+        ),
+        (
+            outcome.operations.unknown,
+            f"answers lost ({lost.get('drop_after', 0):,} after the write, {lost.get('drop_before', 0):,} before), of which"
+            f" {outcome.operations.settled:,} were settled from the marketplace's records",
+        ),
+        (
+            outcome.outcome_of("listings/close", "ok"),
+            f"closings at zero, {outcome.outcome_of('listings/open', 'ok'):,} reopenings; closed now:"
+            f" {proof.closed_listings:,}",
+        ),
+        (proof.oversold_listings, f"listings oversold, {proof.units_missing:,} units missing in all"),
+        (round(outcome.seconds, 1), "seconds until all was quiet"),
+        (
+            round(outcome.usage.cpu_seconds, 1),
+            f"seconds of processor time for trueup, at most {outcome.usage.peak_rss_mb:.0f} MB of memory",
+        ),
+    ]

@@ -1,0 +1,139 @@
+"""A person decides about an operation whose outcome nothing else can tell (P4).
+
+Where the marketplace offers no evidence, or not the missing piece of it, trueup waits and says so; this is the way on.
+Only an *unknown* operation can be decided, once, and the journal keeps by whom and why. Either way the listing's total
+is doubted, so the next pass reads the log or the listing before it writes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import structlog
+
+from connectors.clock import Clock
+from worker.alerts import Anomalies, Kind
+from worker.alerts.anomalies import fingerprint
+from worker.reconcile import repository
+from worker.store import Store, Transaction
+from worker.store.tables import JournalKind, OperationKind, OperationState
+
+log = structlog.get_logger(__name__)
+
+Decision = Literal["applied", "absent"]
+
+
+class DecisionRefusedError(Exception):
+    """This operation is not for a person to decide; nothing was changed. The text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationView:
+    """One operation, for people and programs."""
+
+    id: int
+    listing_id: str
+    kind: OperationKind
+    state: OperationState
+    expected_total: int
+    new_total: int
+    prepared_at: datetime
+    settled_at: datetime | None
+    outcome: str | None
+
+
+class Decisions:
+    """Unsettled operations, and people's decisions about them."""
+
+    def __init__(self, store: Store, clock: Clock, anomalies: Anomalies) -> None:
+        self._store = store
+        self._clock = clock
+        self._anomalies = anomalies
+
+    def list(
+        self, *, unsettled_only: bool = True, listing_id: str | None = None, limit: int = 100
+    ) -> Sequence[OperationView]:
+        """Newest first."""
+        with self._store.read() as transaction:
+            rows = repository.listed_operations(
+                transaction, unsettled_only=unsettled_only, listing_id=listing_id, limit=limit
+            )
+            return [OperationView(*row) for row in rows]
+
+    def settle(self, operation_id: int, decision: Decision, *, by: str, reason: str) -> OperationView:
+        """Settle an unknown operation as a person says. Raises `DecisionRefusedError` when it is not unknown."""
+        with self._store.write() as transaction:
+            now = self._clock.now()
+            held = self._held(transaction, operation_id)
+            repository.facts(transaction, [held.listing_id])
+            settled = repository.settle(
+                transaction,
+                [operation_id],
+                OperationState(decision),
+                now=now,
+                from_states=(OperationState.UNKNOWN,),
+                outcome=f"decided by {by}: {reason}",
+            )
+            if not settled:
+                raise DecisionRefusedError(_why_not(self._held(transaction, operation_id)))
+            note = f"operation {operation_id} settled as {decision} by {by}: {reason}"
+            repository.write_journal(transaction, [_entry(held, now, note)])
+            repository.update_listings(transaction, [_doubted(held, decision, now)])
+            self._anomalies.resolve_in(
+                transaction, [fingerprint(Kind.OUTCOME_UNKNOWN, listing_id=held.listing_id)], f"decided by {by}"
+            )
+            view = self._held(transaction, operation_id)
+        log.warning("operation_decided", operation=operation_id, decision=decision, by=by, reason=reason)
+        return view
+
+    def _held(self, transaction: Transaction, operation_id: int) -> OperationView:
+        row = repository.operation(transaction, operation_id)
+        if row is None:
+            message = f"There is no operation {operation_id}. `trueup operations list` shows those to decide."
+            raise DecisionRefusedError(message)
+        return OperationView(*row)
+
+
+def _why_not(operation: OperationView) -> str:
+    if operation.state is OperationState.PREPARED:
+        return (
+            f"Operation {operation.id} is being sent, or its sender has just stopped: wait until `trueup operations"
+            " list` shows it as unknown."
+        )
+    return f"Operation {operation.id} is settled already: {operation.state.value}."
+
+
+def _entry(operation: OperationView, now: datetime, note: str) -> dict[str, Any]:
+    """Moves no unit by itself (settling as applied writes those entries): it keeps who decided, and why."""
+    return {
+        "at": now,
+        "listing_id": operation.listing_id,
+        "pair_id": None,
+        "kind": JournalKind.APPLIED,
+        "units": 0,
+        "operation_id": operation.id,
+        "reason": None,
+        "note": note,
+    }
+
+
+def _doubted(operation: OperationView, decision: Decision, now: datetime) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "row": operation.listing_id,
+        "new_doubted": True,
+        "new_attempts": 0,
+        "new_next_attempt_at": now,
+    }
+    if operation.kind is OperationKind.STOCK:
+        return columns
+    columns["new_next_upkeep_at"] = now
+    if decision == "applied":
+        # Only a listing that we closed may we open again.
+        closed = operation.kind is OperationKind.CLOSE
+        columns["new_closed_by_us_at"] = now if closed else None
+        if closed:
+            columns["new_close_done"] = True
+    return columns

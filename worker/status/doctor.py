@@ -1,0 +1,137 @@
+"""Trying everything that has to work, in order: what fails says what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from kombu import Connection
+
+from connectors.contract import Check, Hooks
+from connectors.errors import ConnectorError
+from worker.housekeeping import hook_address
+from worker.store import StorageUnavailable
+from worker.store.migrate import newest_revision, present_revision
+from worker.store.tables import HoldScope
+from worker.store.ticks import claim_tick
+
+if TYPE_CHECKING:
+    from worker.services import Services
+
+BROKER_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One thing that was tried, and of what."""
+
+    subject: str
+    """`database`, `broker`, `alerts`, or the name of the marketplace or channel."""
+    check: Check
+
+
+class Doctor:
+    """Tries the whole of one configuration. Writes a mark into the database; registers webhooks that are missing."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def examine(self) -> Iterator[Examined]:
+        """Each thing as it has been tried. Failures are checks; nothing is raised for them.
+
+        An account that had been held because it refused our credentials is freed when it passes.
+        """
+        services = self._services
+        stored = True
+        for check in self._database():
+            stored = stored and check.ok
+            yield Examined("database", check)
+        yield Examined("broker", self._broker())
+        name = services.marketplace_name
+        yield from self._account(HoldScope.MARKETPLACE, name, services.marketplace.check, stored=stored)
+        if not services.channels:
+            remedy = "add a [channels.NAME] table to the configuration"
+            yield Examined("channels", Check("channels", False, "none is configured", remedy))
+        for name, channel in services.channels.items():
+            yield from self._account(HoldScope.CHANNEL, name, channel.check, stored=stored)
+            yield Examined(name, self._webhooks(name))
+        yield Examined("alerts", self._alerts())
+
+    # --- our own ----------------------------------------------------------------------------------------------
+
+    def _database(self) -> Iterator[Check]:
+        store = self._services.store
+        kind = "SQLite" if store.is_sqlite else "PostgreSQL"
+        try:
+            present, newest = present_revision(store), newest_revision()
+        except StorageUnavailable as error:
+            yield Check("reachable", False, str(error), "check database.url, and that the server runs and lets us in")
+            return
+        yield Check("reachable", True, kind)
+        if present != newest:
+            found = "it has no tables yet" if present is None else f"its schema is {present}, not {newest}"
+            yield Check("schema", False, found, "run `trueup init --migrate-only`")
+            return
+        yield Check("schema", True, newest)
+        try:
+            with store.write() as transaction:
+                claim_tick(transaction, "doctor", self._services.clock.now(), timedelta(0))
+        except StorageUnavailable as error:
+            yield Check("writable", False, str(error), "is the disk full, or the file or server read-only?")
+            return
+        yield Check("writable", True, "a mark was written")
+
+    def _broker(self) -> Check:
+        url = self._services.settings.broker.url.get_secret_value()
+        if url.startswith("memory://"):
+            return Check("broker", True, "in this process: for `trueup run`")
+        try:
+            with Connection(url, connect_timeout=BROKER_SECONDS) as connection:
+                connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+        except Exception as error:  # noqa: BLE001  each transport has errors of its own
+            # Not the error's text: some transports put the address, with its password, into it.
+            said = f"{type(error).__name__} when connecting"
+            return Check("broker", False, said, "check broker.url, and that the server runs and lets us in")
+        return Check("broker", True, url.partition(":")[0])
+
+    def _alerts(self) -> Check:
+        urls = self._services.settings.alerts.urls
+        if not urls:
+            return Check("alerts", True, "note: nobody is told of anomalies (alerts.urls is empty)")
+        return Check("alerts", True, f"{len(urls)} addresses")
+
+    # --- vendors ----------------------------------------------------------------------------------------------
+
+    def _account(
+        self, scope: HoldScope, name: str, check: Callable[[], Sequence[Check]], *, stored: bool
+    ) -> Iterator[Examined]:
+        try:
+            checks = check()
+        except ConnectorError as error:
+            checks = [
+                Check("access", False, str(error), "check the account's settings; then run `trueup doctor` again")
+            ]
+        for found in checks:
+            yield Examined(name, found)
+        # Webhooks that are missing say nothing about credentials.
+        if stored and checks and all(found.ok or found.name.startswith("webhook") for found in checks):
+            self._services.accounts.works(scope, name)
+
+    def _webhooks(self, name: str) -> Check:
+        channel = self._services.channels[name]
+        address = hook_address(self._services.settings.web.public_url, name)
+        if not isinstance(channel, Hooks):
+            return Check("registrations", True, "this connector has no webhooks: sales are found by polling")
+        if not address:
+            return Check("registrations", True, "note: web.public_url is not set, so sales are found by polling only")
+        try:
+            found = channel.subscribe(address)
+        except ConnectorError as error:
+            return Check("registrations", False, str(error), "without them sales are found by polling only")
+        problems = [f"{entry.topic}: {entry.problem}" for entry in found if entry.problem]
+        if problems:
+            remedy = "mend them at the vendor; until then sales are found by polling"
+            return Check("registrations", False, "; ".join(problems), remedy)
+        return Check("registrations", True, f"{len(found)} topics to {address}")

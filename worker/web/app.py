@@ -1,0 +1,63 @@
+"""The web application: hooks, health and metrics, put together for one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from worker import schedule
+from worker.doorbell import Doorbell
+from worker.intake.inbox import Incoming
+from worker.services import Services
+from worker.store.ticks import pull_tick
+from worker.web.batching import Batcher
+from worker.web.health import Health
+from worker.web.metrics import Meters, Metrics
+from worker.web.receiver import Receiver
+
+
+def create_app(services: Services, bell: Doorbell | None) -> Starlette:
+    """Everything this process serves. Without a `bell`, what is stored waits for the schedule."""
+    registry = CollectorRegistry()
+    meters = Meters(registry, services.channels)
+
+    def put(deliveries: Sequence[Incoming]) -> None:
+        new = services.inbox.put(deliveries)
+        meters.count_repeated(len(deliveries) - new)
+        if bell is not None:
+            bell.ring(schedule.INTAKE)
+
+    def ask_for_poll(channel: str) -> None:
+        with services.store.write() as transaction:
+            pull_tick(transaction, f"poll:{channel}", services.clock.now())
+        if bell is not None:
+            bell.ring(schedule.POLL)
+
+    batcher = Batcher(put)
+    health = Health(services)
+    receiver = Receiver(
+        services.channels,
+        services.clock,
+        batcher,
+        meters,
+        max_body_bytes=services.settings.web.max_body_bytes,
+        ask_for_poll=ask_for_poll,
+    )
+    routes = [
+        Route("/hooks/{channel}", receiver),
+        Route("/healthz", health.live),
+        Route("/readyz", health.ready),
+    ]
+    if services.settings.web.metrics:
+        routes.append(Route("/metrics", Metrics(services, registry).show))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await batcher.close()
+
+    return Starlette(routes=routes, lifespan=lifespan)
