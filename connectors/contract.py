@@ -272,6 +272,19 @@ class Trail(Protocol):
 
 
 # --------------------------------------------------------------------------------------------------------------
+# Either role
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """An account whose answers tell the vendor's time."""
+
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        """The vendor's clock less ours, as its last answer showed; None before the first."""
+
+
+# --------------------------------------------------------------------------------------------------------------
 # Channel: values
 
 

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 MAX_ATTEMPTS = 4
 MAX_RETRY_WAIT_SECONDS = 20.0
 """A read does not wait longer than this between two attempts; a vendor that asks for more gets the caller told."""
-USER_AGENT = "trueup (+stock reconciliation)"
+USER_AGENT = "trueup"
 
 
 @dataclass(frozen=True, slots=True)

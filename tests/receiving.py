@@ -1,4 +1,4 @@
-"""What tests and benchmarks of the receiver need: a deployment with one Shopify shop, and deliveries signed as it would."""
+"""What tests and benchmarks of the receiver need: a deployment with one Shopify shop, and deliveries signed for it."""
 
 from __future__ import annotations
 

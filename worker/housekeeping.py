@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from connectors.contract import Hooks
+from connectors.contract import Clocked, Hooks
 from connectors.errors import ConnectorError, Unauthorized
 from worker.alerts import Finding, Kind
 from worker.alerts.anomalies import fingerprint
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from worker.services import Services
 
 log = structlog.get_logger(__name__)
+
+LARGEST_SKEW_SECONDS = 30.0
 
 
 class Housekeeping:
@@ -40,6 +42,25 @@ class Housekeeping:
         before = self._services.clock.now() - timedelta(days=policy.deliveries_kept_days)
         with self._services.store.write() as transaction:
             repository.forget_deliveries(transaction, before)
+
+    def check_clocks(self) -> None:
+        """Compare our clock with the vendors', as their last answers showed it: no call."""
+        market = self._services.marketplace_name
+        for name, account in {market: self._services.marketplace, **self._services.channels}.items():
+            skew = account.clock_skew_seconds if isinstance(account, Clocked) else None
+            if skew is None:
+                continue
+            finding = Finding(
+                Kind.CLOCK_SKEW,
+                f"The clock of {name} and ours are {abs(skew):.0f} seconds apart. Set this machine's clock (NTP): until"
+                " then, what happened when is told wrongly, though no unit is lost.",
+                key=name,
+                detail={"seconds": round(skew)},
+            )
+            if abs(skew) > LARGEST_SKEW_SECONDS:
+                self._services.anomalies.open(finding)
+            else:
+                self._services.anomalies.resolve([finding.fingerprint], "the clocks agree")
 
     def check_subscriptions(self) -> None:
         """Register what is missing of our webhooks; what stays broken becomes an anomaly."""

@@ -141,6 +141,7 @@ class Services:
             self.anomalies,
             self.holds,
             self.accounts,
+            self.executor,
             ClosingPolicy(
                 enabled=policy.close_listings,
                 close_after=timedelta(seconds=policy.close_after_seconds),

@@ -96,6 +96,7 @@ class Tasks:
         if self._claims("housekeeping", 60):
             self._housekeeping.look_again()
             self._housekeeping.forget()
+            self._housekeeping.check_clocks()
         if self._claims("subscriptions", self._services.settings.schedule.subscriptions_seconds):
             self._housekeeping.check_subscriptions()
         self._bell.ring(schedule.INTAKE)

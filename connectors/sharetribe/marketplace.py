@@ -79,6 +79,10 @@ class SharetribeMarketplace:
         """HTTP requests sent so far."""
         return self._client.http.calls
 
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        return self._client.http.clock_skew_seconds
+
     def disconnect(self) -> None:
         """Close every connection. Idempotent."""
         self._client.http.close()

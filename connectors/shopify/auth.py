@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator
 from typing import Annotated
 
@@ -40,8 +39,8 @@ class FixedToken(httpx.Auth):
 class ClientCredentials(httpx.Auth):
     """A token of about a day, asked for when needed (vendor page "Using the client credentials grant").
 
-    The grant gives no refresh token: it is simply asked again. A 401 to a token we hold drops it, asks for another and
-    repeats the request once; a request answered 401 was not executed, so this is safe for writes too.
+    The grant gives no refresh token: it is simply asked again. After a 401 to a token we hold, another is asked for
+    and the request repeated once; a request answered 401 was not executed, so this is safe for writes too.
     """
 
     requires_response_body = True
@@ -51,8 +50,7 @@ class ClientCredentials(httpx.Auth):
         self._form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
         self._clock = clock
         self._account = account
-        self._lock = threading.Lock()
-        self._token: tuple[str, float] | None = None
+        self._held: tuple[str, float] | None = None
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """See `httpx.Auth.auth_flow`."""
@@ -63,23 +61,15 @@ class ClientCredentials(httpx.Auth):
         request.headers[HEADER] = token
         response = yield request
         if response.status_code == 401 and not fresh:
-            self._drop(token)
             request.headers[HEADER] = yield from self._ask(request)
             yield request
 
     def _current(self) -> str | None:
-        with self._lock:
-            if self._token is None or self._clock.monotonic() >= self._token[1]:
-                return None
-            return self._token[0]
-
-    def _drop(self, token: str) -> None:
-        with self._lock:
-            if self._token is not None and self._token[0] == token:
-                self._token = None
+        held = self._held
+        return None if held is None or self._clock.monotonic() >= held[1] else held[0]
 
     def _ask(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, str]:
-        # Two threads may ask at the same time; both tokens are good, so no lock is held over the call.
+        # Two threads may ask at the same time: both tokens are good, and either may be held.
         # A request made here has no time-outs of its own: it takes those of the request it is made for.
         response = yield httpx.Request(
             "POST",
@@ -89,9 +79,8 @@ class ClientCredentials(httpx.Auth):
             extensions={"timeout": request.extensions.get("timeout", {})},
         )
         token, lifetime_seconds = self._granted(response)
-        with self._lock:
-            usable_seconds = lifetime_seconds - min(RENEW_BEFORE_SECONDS, lifetime_seconds / 10)
-            self._token = (token, self._clock.monotonic() + usable_seconds)
+        usable_seconds = lifetime_seconds - min(RENEW_BEFORE_SECONDS, lifetime_seconds / 10)
+        self._held = (token, self._clock.monotonic() + usable_seconds)
         return token
 
     def _granted(self, response: httpx.Response) -> tuple[str, float]:

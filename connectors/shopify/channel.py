@@ -159,6 +159,10 @@ class ShopifyChannel:
         with self._named():
             return self._subscriptions.register(address)
 
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        return self._http.clock_skew_seconds
+
     def close(self) -> None:
         """Close all connections. Idempotent."""
         self._http.close()

@@ -18,6 +18,7 @@ import httpx
 import structlog
 import tenacity
 
+from connectors.answers import masked
 from connectors.budget import Priority, Scope
 from connectors.errors import (
     ConnectorError,
@@ -300,7 +301,7 @@ def _codes(errors: object) -> list[str]:
 
 
 def _words(errors: object) -> str:
-    """What the vendor says, shortened."""
+    """What the vendor says, shortened, without what looks like a secret."""
     if isinstance(errors, str):
         words = errors
     elif isinstance(errors, list):
@@ -308,5 +309,5 @@ def _words(errors: object) -> str:
         words = "; ".join(message for message in messages if isinstance(message, str))
     else:
         words = ""
-    words = " ".join(words.split())
+    words = masked(" ".join(words.split()), None)
     return words[:_WORDS_SHOWN] or "(no reason given)"

@@ -121,6 +121,7 @@ class ShopifyHooks:
         """
         rules = self._rules
         needed = [body.id, body.created_at, body.updated_at, body.line_items, body.refunds]
+        needed += [body.cancelled_at, body.fulfillment_status]
         needed += [body.test] if rules.tests else []
         needed += [body.source_name] if rules.sources else []
         needed += [body.app_id] if rules.apps else []

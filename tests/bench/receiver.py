@@ -3,8 +3,8 @@
     python -m tests.bench.receiver [--seconds 4] [--connections 128]
 
 The least is a bare Starlette handler that puts the raw body into one table, with one commit for all that wait: no
-signature, no reading, no record of what was received. Both run in this one run, each in a process of its own, on the same
-databases, under load from another process that reuses its connections and its requests.
+signature, no reading, no record of what was received. Both run in this one run, each in a process of its own, on the
+same databases, under load from another process that reuses its connections and its requests.
 """
 
 from __future__ import annotations
@@ -222,10 +222,10 @@ def serve(receiver: str, url: str) -> None:
         app = create_app(services(store), None)
     # The same server for both: what is compared is what the handler does.
     server = WebServer(app, "127.0.0.1", 0)
-    print(json.dumps({"url": server.start()}), flush=True)
+    say(json.dumps({"url": server.start()}))
     began = time.process_time()
     sys.stdin.read()
-    print(json.dumps({"cpu_seconds": time.process_time() - began}), flush=True)
+    say(json.dumps({"cpu_seconds": time.process_time() - began}))
     server.stop()
 
 
@@ -285,6 +285,11 @@ def run(arguments: argparse.Namespace) -> list[Rate]:
         return [measure(database, receiver, url, arguments) for database, receiver, url in wanted]
 
 
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="for each case")
@@ -300,15 +305,15 @@ def main() -> None:
         serve(arguments.serve, arguments.url)
     elif arguments.load:
         got = asyncio.run(load(arguments.load, arguments.seconds, arguments.connections, arguments.depth))
-        print(json.dumps(got))
+        say(json.dumps(got))
     else:
         rates = run(arguments)
         if arguments.json:
-            print(json.dumps([asdict(rate) for rate in rates]))
+            say(json.dumps([asdict(rate) for rate in rates]))
             return
-        print(f"Signed deliveries stored and acknowledged per second, one receiver process, {os.cpu_count()} cores")
+        say(f"Signed deliveries stored and acknowledged per second, one receiver process, {os.cpu_count()} cores")
         for bare, ours in zip(rates[::2], rates[1::2], strict=True):
-            print(
+            say(
                 f"{ours.database:<12} trueup {ours.per_second:>8,.0f}   bare {bare.per_second:>8,.0f}   "
                 f"ratio {ours.per_second / bare.per_second:.2f}   CPU per 1,000: {ours.cpu_seconds_per_1000:.3f} s "
                 f"and {bare.cpu_seconds_per_1000:.3f} s"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -81,6 +82,11 @@ def _kind(worst: Severity | None) -> str:
             return "failure"
 
 
+def prepare() -> None:
+    """Load Apprise, once, before several threads want it."""
+    _apprise()
+
+
 @cache
 def _apprise() -> ModuleType:
     import apprise  # noqa: PLC0415  takes two seconds and 40 MB: only for those who have somebody to tell
@@ -88,6 +94,10 @@ def _apprise() -> ModuleType:
     log = logging.getLogger("apprise")
     log.addHandler(logging.NullHandler())
     log.propagate = False
+    with warnings.catch_warnings():
+        # It loads its plugins at the first address; what their imports are told does not concern who sends.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        apprise.Apprise.instantiate("json://127.0.0.1")
     return apprise
 
 

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from connectors.clock import Clock
 from worker.alerts import repository
-from worker.alerts.destinations import Destination
+from worker.alerts.destinations import Destination, prepare
 from worker.alerts.message import Message, StateChange, compose
 from worker.store import AnyRow, Store
 
@@ -80,6 +80,7 @@ class AlertSender:
 
     def _send(self, message: Message) -> Sequence[str]:
         """Tell everybody at once; returns a sentence for each destination that failed."""
+        prepare()
         with ThreadPoolExecutor(len(self._destinations), thread_name_prefix="alert") as pool:
             reasons = pool.map(lambda destination: destination.send(message), self._destinations)
         failures = []

@@ -134,7 +134,7 @@ def write(answers: Answers, path: Path) -> tuple[str, ...]:
 
 
 def load_with_placeholders(path: Path | None, unset: Iterable[str]) -> Settings:
-    """The configuration, as if the variables that are not set yet were: enough to make a database, not to call anybody."""
+    """The configuration, as if these variables were set: enough to make a database, not to call anybody."""
     return loading.load(path, {**os.environ, **dict.fromkeys(unset, PLACEHOLDER)})
 
 
@@ -184,7 +184,7 @@ def rendered(answers: Answers) -> str:
 
 
 def _typed(model: type[BaseModel] | None, options: Mapping[str, str]) -> dict[str, Any]:
-    """Option texts as values: lists where the connector's setting is one, numbers and truth values as TOML reads them."""
+    """Option texts as values: a list where the connector's setting is one, numbers and truth values as in TOML."""
     typed: dict[str, Any] = {}
     for name, text in options.items():
         field = None if model is None else model.model_fields.get(name)

@@ -196,8 +196,8 @@ def deliveries_replay(
         say(f"To be handled anew: {', '.join([*map(str, replayed), *accepted])}.")
     if missing:
         message = (
-            f"Not replayed: {', '.join(missing)}. There is no such delivery with its body kept, or the order is not parked;"
-            " `trueup deliveries list` shows both."
+            f"Not replayed: {', '.join(missing)}. There is no such delivery with its body kept, or the order is not"
+            " parked; `trueup deliveries list` shows both."
         )
         raise CommandError(message, ExitCode.WRONG)
 

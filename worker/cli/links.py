@@ -44,8 +44,10 @@ def import_(
     """Make the links be as a CSV file says: all of it or, if any line is wrong, nothing of it.
 
     Columns: channel, sku, listing_id, units (1 when left out), from (when the link begins, e.g. 2026-11-01T00:00:00Z;
-    the channel's counted-from time when left out). Importing a file twice changes nothing. Changed units end the old link
-    now and begin a new one; order lines keep what they have. Lines that waited for their link become due.
+    the channel's counted-from time when left out).
+
+    Importing a file twice changes nothing. Changed units end the old link now and begin a new one; order lines keep
+    what they have. Lines that waited for their link become due.
     """
     from worker.links import Links, LinkTableError
 
@@ -210,7 +212,7 @@ def _show_correction(plan: CorrectionPlan, *, done: bool) -> None:
     if len(plan.lines) > ROWS_SHOWN:
         say(f"… and {len(plan.lines) - ROWS_SHOWN} more lines (--json has all).")
     say(
-        f"{len(plan.lines)} lines: {plan.units_given_back} units are given back on the one, {plan.units_taken} taken on the"
-        f" other; {plan.links_ended} links are rewritten, {plan.links_begun} made."
+        f"{len(plan.lines)} lines: {plan.units_given_back} units are given back on the one, {plan.units_taken} taken on"
+        f" the other; {plan.links_ended} links are rewritten, {plan.links_begun} made."
     )
     say("Done; both listings are due." if done else "Nothing was changed. Repeat with --yes to do it.")

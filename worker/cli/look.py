@@ -151,7 +151,7 @@ def _show_listing(entry: ListingPreview) -> None:
 
 
 def doctor(config: Config = None, json: Json = False) -> None:
-    """Try everything that has to work: configuration, database, broker, each account with its scopes, webhooks and clock.
+    """Try everything that has to work: configuration, database, broker; each account, its scopes, webhooks and clock.
 
     Each failure comes with a remedy. An account that was held because it refused our credentials is freed when it
     passes; webhooks that are missing are registered. Exits with 1 if anything failed.

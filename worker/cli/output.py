@@ -85,7 +85,7 @@ def ago(moment: datetime | None, now: datetime) -> str:
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error while the block runs, where that is a terminal; gives what moves it to a number."""
+    """A progress bar on standard error, where that is a terminal; gives what moves it to a number."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,11 +18,9 @@ if TYPE_CHECKING:
 def run(config: Config = None) -> None:
     """Everything in one process: receiver, worker and schedule, without any other service.
 
-    For one machine. Makes or updates the database by itself. The broker is in this process whatever the configuration says.
+    For one machine. Makes or updates the database by itself.
     """
     settings = load_settings(config, serving=True)
-    if not settings.broker.url.get_secret_value().startswith("memory://"):
-        note("broker.url is not memory://: `trueup run` works with it too, beside any further workers.")
     from worker.embedded import Embedded
 
     embedded = Embedded(settings)
@@ -105,19 +102,11 @@ def web(config: Config = None) -> None:
         settings = services.settings
         bell = Doorbell(make_app(settings), QUEUE_OF)
         server = WebServer(create_app(services, bell), settings.web.host, settings.web.port)
-        _end_on_sigterm()
         try:
-            address = server.start()
+            server.run()
         except OSError as error:
-            bell.close()
             raise _cannot_listen(settings, error) from None
-        try:
-            note(f"Receiving on {address}.")
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            note("Ended.")
         finally:
-            server.stop()
             bell.close()
 
 
@@ -129,8 +118,8 @@ def _end_on_sigterm() -> None:
 def _require_shared_broker(settings: Settings) -> None:
     if settings.broker.url.get_secret_value().startswith("memory://"):
         message = (
-            "broker.url is memory://, which reaches no other process. Set it to a Redis or RabbitMQ that all of them share,"
-            " or run everything in one process: `trueup run`."
+            "broker.url is memory://, which reaches no other process. Set it to a Redis or RabbitMQ that all of them"
+            " share, or run everything in one process: `trueup run`."
         )
         raise CommandError(message)
 

@@ -108,12 +108,11 @@ def sweep(config: Config = None, json: Json = False) -> None:
         with progress("reading listings", known or None) as move:
             seen = services.sweeper.sweep(on_page=move)
         status = overview_of(services).now()
+    new = max(0, status.listings - known)
     if json:
-        print_json({"listings": seen, "new": max(0, status.listings - known), "last_swept_at": status.last_swept_at})
+        print_json({"listings": seen, "new": new, "last_swept_at": status.last_swept_at})
         return
-    say(
-        f"{seen} listings read, {max(0, status.listings - known)} of them new; swept {ago(status.last_swept_at, status.at)}."
-    )
+    say(f"{seen} listings read, {new} of them new; swept {ago(status.last_swept_at, status.at)}.")
 
 
 def _drain(drain: Callable[[], int], move: Callable[[int], None]) -> None:

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +21,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from config import loading
+from config import loading, logging
+from config.settings import LogSettings
 from worker.demo import buyers, catalogue, observations, proof, quiet, replay, report, sales, sandboxes, setting
-from worker.demo.catalogue import Catalogue
+from worker.demo.catalogue import Catalogue, Supply
 from worker.demo.control import Control
 from worker.demo.database import Database
 from worker.demo.processes import ProcessFailure, ServerProcess
@@ -74,7 +75,7 @@ def run(options: Options) -> int:
         return WRONG_INPUT
     folder = Path(tempfile.mkdtemp(prefix="trueup-demo-"))
     try:
-        with Scene(options, planned, folder) as scene:
+        with _logged_to(folder / "demo.log"), Scene(options, planned, folder) as scene:
             outcome = scene.play()
             report.show(outcome, options.console)
             if options.json is not None:
@@ -277,6 +278,17 @@ class Scene:
             "receiver": f"{self._receiver_url}/hooks/{setting.CHANNEL}",
             "metrics": f"{self._receiver_url}/metrics",
         }
+
+
+@contextmanager
+def _logged_to(path: Path) -> Iterator[None]:
+    """Keep what rooms used on this side log beside the logs of the other processes, not among the words for people."""
+    with path.open("w", encoding="utf-8") as file:
+        logging.configure(LogSettings(format="json"), stream=file)
+        try:
+            yield
+        finally:
+            logging.configure(LogSettings())
 
 
 @contextmanager

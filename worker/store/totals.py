@@ -17,8 +17,11 @@ from worker.store.engine import Transaction
 from worker.store.tables import ListingRow
 
 
-def note_totals(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
-    """Start or end the zero episode of these listings, and ask upkeep to look where there is something to do."""
+def note_totals(transaction: Transaction, listing_ids: Collection[str], now: datetime, *, wake: bool = True) -> None:
+    """Start or end the zero episode of these listings; `wake` upkeep where there is something to do.
+
+    A look that is under way began before this: it must not be the last word, so it is woken as well.
+    """
     counted = and_(ListingRow.stock_kind == StockKind.COUNTED, ListingRow.total.is_not(None))
     empty = and_(counted, ListingRow.total <= 0)
     stocked = and_(counted, ListingRow.total > 0)
@@ -35,8 +38,8 @@ def note_totals(transaction: Transaction, listing_ids: Collection[str], now: dat
             .values(
                 zero_since=case((empty, func.coalesce(ListingRow.zero_since, now)), else_=None),
                 close_done=case((stocked, false()), else_=ListingRow.close_done),
-                next_upkeep_at=case(
-                    (to_do, func.coalesce(ListingRow.next_upkeep_at, now)), else_=ListingRow.next_upkeep_at
-                ),
+                next_upkeep_at=case((to_do, now), else_=ListingRow.next_upkeep_at)
+                if wake
+                else ListingRow.next_upkeep_at,
             )
         )

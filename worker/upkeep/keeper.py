@@ -2,32 +2,26 @@
 
 A look reads the listing first, because nothing here may be concluded from a cached total. Closings and openings are
 operations too: written down before they are sent, and settled by the marketplace's records when their answer is lost.
+A batch of looks shares its transactions; its calls go out side by side, with no transaction open.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import (
-    Author,
-    Closable,
-    Ledger,
-    Listing,
-    ListingState,
-    Marketplace,
-    StockKind,
-    Trail,
-)
+from connectors.contract import Author, Closable, Listing, ListingState, Marketplace, StockKind
 from connectors.errors import ConnectorError, NotFound, OutcomeUnknown, Unauthorized
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
-from worker.holds import Holds
+from worker.holds import ActiveHolds, Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
 from worker.reconcile.findings import outcome_unknown
@@ -38,16 +32,39 @@ from worker.store.tables import HoldScope, OperationKind, OperationState
 from worker.store.totals import note_totals
 from worker.upkeep import repository
 from worker.upkeep.closing import Action, ClosingPolicy, Episode, decide, waits_until
-from worker.upkeep.negative import Suspect, suspects, with_trail
+from worker.upkeep.diagnosis import Diagnosis
 
 log = structlog.get_logger(__name__)
 
-BATCH_LISTINGS = 20
+R = TypeVar("R")
+
+BATCH_LISTINGS = 50
 LEASE = timedelta(minutes=2)
 AGAIN_SOON = timedelta(seconds=5)
 AGAIN_LATER = timedelta(minutes=1)
-NEGATIVE_AGAIN_AFTER = timedelta(minutes=15)
-DIAGNOSIS_WINDOW = timedelta(days=90)
+TROUBLE_AGAIN_AFTER = timedelta(minutes=15)
+
+
+@dataclass(slots=True)
+class _Look:
+    """One listing while it is looked at."""
+
+    row: Any
+    episode: Episode
+    operation: Any
+    """Its unsettled operation, if there is one."""
+    next_at: datetime | None = None
+    """When to look again; None when there is nothing to wait for."""
+    reads: bool = True
+    listing: Listing | None = None
+    kind: OperationKind = OperationKind.CLOSE
+    operation_id: int | None = None
+    """Of the closing or opening that this look prepared."""
+
+    @property
+    def listing_id(self) -> str:
+        listing_id: str = self.row.listing_id
+        return listing_id
 
 
 class Keeper:
@@ -61,6 +78,7 @@ class Keeper:
         anomalies: Anomalies,
         holds: Holds,
         accounts: Accounts,
+        executor: Executor,
         policy: ClosingPolicy,
         *,
         settle_after: timedelta,
@@ -72,242 +90,227 @@ class Keeper:
         self._anomalies = anomalies
         self._holds = holds
         self._accounts = accounts
+        self._executor = executor
         self._policy = policy
         self._settle_after = settle_after
         self._name = marketplace_name
+        self._diagnosis = Diagnosis(marketplace, clock)
 
     def drain(self) -> int:
         """Look at one batch of listings; returns how many. Safe to run several at once and to repeat."""
         now = self._clock.now()
+        with self._store.read() as transaction:
+            if not repository.any_upkeep_due(transaction, now):
+                return 0
         lease_until = now + LEASE
+        looks, held, channels = self._begin(now, lease_until)
+        reading = [look for look in looks if look.reads]
+        for look, answer in self._side_by_side(lambda look: self._marketplace.listing(look.listing_id), reading):
+            self._answered(look, answer)
+        with self._store.write() as transaction:
+            self._take_reads(transaction, [look for look in reading if look.listing is not None], held, channels)
+        self._name_negative_stock(reading)
+        changing = [look for look in reading if look.operation_id is not None]
+        answers = self._side_by_side(self._change_state, changing)
+        with self._store.write() as transaction:
+            self._record_changes(transaction, answers)
+            repository.end_upkeep(transaction, lease_until, {look.listing_id: look.next_at for look in looks})
+        return len(looks)
+
+    def _begin(self, now: datetime, lease_until: datetime) -> tuple[list[_Look], ActiveHolds, frozenset[str]]:
+        """Lease a batch, and say of each whether it must be read."""
         with self._store.write() as transaction:
             rows = repository.claim_upkeep(transaction, now, lease_until, BATCH_LISTINGS)
-        for row in rows:
-            next_at: datetime | None = now + AGAIN_LATER
-            try:
-                next_at = self._look(row)
-            except Unauthorized as error:
-                self._accounts.refused(HoldScope.MARKETPLACE, self._name, error)
-            except ConnectorError as error:
-                log.warning("upkeep_postponed", listing_id=row.listing_id, error=str(error))
-            finally:
-                with self._store.write() as transaction:
-                    repository.end_upkeep(transaction, row.listing_id, lease_until, next_at)
-        return len(rows)
-
-    def _look(self, row: Any) -> datetime | None:
-        """One look; returns when to look again."""
-        now = self._clock.now()
-        with self._store.read() as transaction:
-            operation = operations.unsettled(transaction, [row.listing_id]).get(row.listing_id)
+            names = [row.listing_id for row in rows]
+            unsettled = operations.unsettled(transaction, names)
+            linked = repository.linked(transaction, names) if self._policy.linked_only else frozenset()
             held = self._holds.active_in(transaction)
-            episode = self._episode(transaction, row)
             channels = repository.channel_names(transaction)
-        if operation is not None and operation.kind is OperationKind.STOCK:
-            return now + AGAIN_SOON
-        if operation is not None:
-            return self._settle_state_change(row, operation)
-        ripe_at = waits_until(episode, self._policy, row.total)
-        nothing_else = row.total is not None and row.total == 0 and not episode.closed_by_us
-        if ripe_at is not None and ripe_at > now and nothing_else:
-            return ripe_at
-        listing = self._read(row.listing_id)
-        if listing is None:
-            return None
-        self._judge_total(listing)
-        action = decide(listing.state, listing.stock, episode, self._policy, now)
-        if action is Action.UNMARK:
-            self._unmark(row.listing_id)
-        elif action is not Action.NOTHING:
-            if held.on_listing(row.listing_id) is not None or held.all_in_shadow(channels):
-                return now + AGAIN_LATER
-            return self._change_state(listing, action)
-        if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:
-            return now + NEGATIVE_AGAIN_AFTER
-        return ripe_at if ripe_at is not None and ripe_at > now else None
+        looks = []
+        for row in rows:
+            episode = Episode(
+                zero_since=row.zero_since,
+                close_done=row.close_done,
+                closed_by_us=row.closed_by_us_at is not None,
+                linked=row.listing_id in linked,
+            )
+            look = _Look(row, episode, unsettled.get(row.listing_id))
+            ripe_at = waits_until(episode, self._policy, row.total)
+            if look.operation is not None and look.operation.kind is OperationKind.STOCK:
+                look.reads, look.next_at = False, now + AGAIN_SOON
+            elif look.operation is None and row.total == 0 and ripe_at is not None and ripe_at > now:
+                look.reads, look.next_at = False, ripe_at
+            looks.append(look)
+        return looks, held, channels
 
-    def _episode(self, transaction: Transaction, row: Any) -> Episode:
-        return Episode(
-            zero_since=row.zero_since,
-            close_done=row.close_done,
-            closed_by_us=row.closed_by_us_at is not None,
-            linked=self._policy.linked_only and repository.is_linked(transaction, row.listing_id),
-        )
+    def _side_by_side(self, call: Callable[[_Look], R], looks: Sequence[_Look]) -> list[tuple[_Look, R | Exception]]:
+        def attempt(look: _Look) -> R | Exception:
+            try:
+                return call(look)
+            except ConnectorError as error:
+                return error
+
+        return list(zip(looks, self._executor.map(attempt, looks), strict=True))
 
     # --- reading ----------------------------------------------------------------------------------------------
 
-    def _read(self, listing_id: str) -> Listing | None:
-        """A fresh read, kept; None when the listing is gone."""
+    def _answered(self, look: _Look, answer: Listing | Exception) -> None:
         now = self._clock.now()
-        try:
-            listing = self._marketplace.listing(listing_id)
-        except NotFound:
+        if isinstance(answer, Listing):
+            look.listing = answer
+        elif isinstance(answer, NotFound):
             with self._store.write() as transaction:
-                operations.update_listings(transaction, [{"row": listing_id, "new_state": ListingState.DELETED}])
-                repository.wake_for_reconcile(transaction, [listing_id], now)
-            return None
-        with self._store.write() as transaction:
-            held = repository.lock(transaction, [listing_id])[listing_id]
-            columns = as_read(listing, doubted=False)
-            del columns["new_doubted"]
-            columns["new_seller_id"] = listing.seller_id
-            columns["new_title"] = listing.title
-            counted = listing.stock.kind is StockKind.COUNTED
-            if counted and held.anchor_total is None:
+                operations.update_listings(transaction, [{"row": look.listing_id, "new_state": ListingState.DELETED}])
+                repository.wake_for_reconcile(transaction, [look.listing_id], now)
+        elif isinstance(answer, Unauthorized):
+            look.next_at = now + AGAIN_LATER
+            self._accounts.refused(HoldScope.MARKETPLACE, self._name, answer)
+        else:
+            look.next_at = now + AGAIN_LATER
+            log.warning("upkeep_postponed", listing_id=look.listing_id, error=str(answer))
+
+    def _take_reads(
+        self, transaction: Transaction, looks: Sequence[_Look], held: ActiveHolds, channels: frozenset[str]
+    ) -> None:
+        """Keep the reads, draw what follows from them, and write down the closings and openings to be sent."""
+        now = self._clock.now()
+        rows = repository.lock(transaction, [look.listing_id for look in looks])
+        updates, well, intents = [], [], {}
+        for look in looks:
+            listing = look.listing
+            assert listing is not None  # noqa: S101  only those that were read are handed over
+            columns = self._columns(listing, rows[look.listing_id], now)
+            updates.append(columns)
+            if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:
+                look.next_at = now + TROUBLE_AGAIN_AFTER
+            else:
+                well.append(fingerprint(Kind.NEGATIVE_STOCK, listing_id=look.listing_id))
+            if look.operation is not None:
+                self._settle(transaction, look, listing)
+                continue
+            action = decide(listing.state, listing.stock, look.episode, self._policy, now)
+            if action is Action.UNMARK:
+                columns["new_closed_by_us_at"] = None
+            elif action is not Action.NOTHING:
+                if held.on_listing(look.listing_id) is not None or held.all_in_shadow(channels):
+                    look.next_at = now + AGAIN_LATER
+                elif isinstance(self._marketplace, Closable):
+                    look.kind = OperationKind.CLOSE if action is Action.CLOSE else OperationKind.OPEN
+                    intents[look.listing_id] = self._intent(listing, look.kind)
+        operations.update_listings(transaction, updates)
+        # Not waking: this look is the one that would be woken.
+        note_totals(transaction, [look.listing_id for look in looks], now, wake=False)
+        self._anomalies.resolve_in(transaction, well, "the stock is not below zero any more")
+        prepared = operations.prepare(transaction, list(intents.values()), now)
+        for look in looks:
+            look.operation_id = prepared.get(look.listing_id)
+            if look.listing_id in intents and look.operation_id is None:
+                look.next_at = now + AGAIN_SOON
+
+    def _columns(self, listing: Listing, held: Any, now: datetime) -> dict[str, Any]:
+        columns = as_read(listing, doubted=False)
+        del columns["new_doubted"]
+        columns |= {"new_seller_id": listing.seller_id, "new_title": listing.title}
+        if listing.stock.kind is StockKind.COUNTED:
+            if held.anchor_total is None:
                 columns |= {"new_anchor_total": listing.stock.total, "new_anchor_at": now}
-            if counted and held.total is not None and held.total != listing.stock.total:
+            if held.total is not None and held.total != listing.stock.total:
                 # The feed may just be behind; the log tells.
-                columns["new_doubted"] = True
-                columns["new_next_attempt_at"] = now
-            operations.update_listings(transaction, [columns])
-            note_totals(transaction, [listing_id], now)
-        return listing
+                columns |= {"new_doubted": True, "new_next_attempt_at": now}
+        return columns
 
-    def _judge_total(self, listing: Listing) -> None:
-        negative = fingerprint(Kind.NEGATIVE_STOCK, listing_id=listing.listing_id)
-        if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:
-            self._anomalies.open(self._diagnose(listing))
-        else:
-            self._anomalies.resolve([negative], "the stock is not below zero any more")
+    def _intent(self, listing: Listing, kind: OperationKind) -> Intent:
+        total = listing.stock.total
+        return Intent(listing.listing_id, kind, total, total, f"upkeep-{uuid.uuid4().hex[:16]}")
 
-    # --- negative stock ---------------------------------------------------------------------------------------
-
-    def _diagnose(self, listing: Listing) -> Finding:
-        """Name the reservation and transaction whose release did not hold, as far as the records tell."""
-        found: Sequence[Suspect] = ()
-        if isinstance(self._marketplace, Ledger):
-            ledger = self._marketplace.adjustments(listing.listing_id, since=self._clock.now() - DIAGNOSIS_WINDOW)
-            found = [self._confirm(suspect) for suspect in suspects(listing.stock.total, ledger)]
-        # The sort is stable: of two equally certain suspects the one that crossed zero stays first.
-        found = sorted(found, key=lambda suspect: not suspect.certain)
-        if found:
-            first = found[0]
-            cause = (
-                f"Reservation {first.reservation_id} of transaction {first.transaction_id} is the likely cause:"
-                f" {first.why}. Look at that transaction on the marketplace."
-            )
-        else:
-            cause = (
-                "No reservation contradicts its state: look at the listing's stock history for another's adjustment."
-            )
-        return Finding(
-            Kind.NEGATIVE_STOCK,
-            f"The stock of listing {listing.listing_id} is {listing.stock.total}, which should be impossible. {cause}",
-            listing_id=listing.listing_id,
-            detail={
-                "total": listing.stock.total,
-                "suspects": [
-                    {
-                        "reservation": suspect.reservation_id,
-                        "transaction": suspect.transaction_id,
-                        "why": suspect.why,
-                        "certain": suspect.certain,
-                    }
-                    for suspect in found
-                ],
-            },
-        )
-
-    def _confirm(self, suspect: Suspect) -> Suspect:
-        if suspect.transaction_id is None or not isinstance(self._marketplace, Trail):
-            return suspect
-        return with_trail(suspect, self._marketplace.trail(suspect.transaction_id))
+    def _name_negative_stock(self, looks: Sequence[_Look]) -> None:
+        for look in looks:
+            listing = look.listing
+            if listing is None or listing.stock.kind is not StockKind.COUNTED or listing.stock.total >= 0:
+                continue
+            try:
+                self._anomalies.open(self._diagnosis.of(listing))
+            except ConnectorError as error:
+                log.warning("diagnosis_postponed", listing_id=look.listing_id, error=str(error))
+                look.next_at = self._clock.now() + AGAIN_LATER
 
     # --- closing and opening ----------------------------------------------------------------------------------
 
-    def _unmark(self, listing_id: str) -> None:
-        with self._store.write() as transaction:
-            operations.update_listings(transaction, [{"row": listing_id, "new_closed_by_us_at": None}])
+    def _change_state(self, look: _Look) -> None:
+        assert isinstance(self._marketplace, Closable)  # noqa: S101  an intent is only written for one that is
+        if look.kind is OperationKind.CLOSE:
+            self._marketplace.close(look.listing_id)
+        else:
+            self._marketplace.open(look.listing_id)
 
-    def _change_state(self, listing: Listing, action: Action) -> datetime | None:
-        """Close or open: intent, call, record, then read what came of it."""
-        if not isinstance(self._marketplace, Closable):
-            return None
-        kind = OperationKind.CLOSE if action is Action.CLOSE else OperationKind.OPEN
-        operation_id = self._intend(listing, kind)
+    def _record_changes(self, transaction: Transaction, answers: Sequence[tuple[_Look, Exception | None]]) -> None:
         now = self._clock.now()
-        if operation_id is None:
-            return now + AGAIN_SOON
-        try:
-            if kind is OperationKind.CLOSE:
-                self._marketplace.close(listing.listing_id)
+        repository.lock(transaction, [look.listing_id for look, _ in answers])
+        for look, error in answers:
+            assert look.operation_id is not None  # noqa: S101  only prepared changes are sent
+            if error is None:
+                self._end(transaction, look, look.operation_id, OperationState.APPLIED, None)
+                # Stock may have come in while we closed: the next look, at once, reads it and opens again.
+                look.next_at = now if look.kind is OperationKind.CLOSE else None
+            elif isinstance(error, OutcomeUnknown):
+                self._end(transaction, look, look.operation_id, OperationState.UNKNOWN, str(error))
+                look.next_at = now + AGAIN_SOON
             else:
-                self._marketplace.open(listing.listing_id)
-        except OutcomeUnknown as error:
-            self._record(listing.listing_id, operation_id, OperationState.UNKNOWN, kind, str(error))
-            return now + AGAIN_SOON
-        except ConnectorError as error:
-            self._record(listing.listing_id, operation_id, OperationState.REJECTED, kind, str(error))
-            self._anomalies.open(_refused(listing.listing_id, kind, str(error)))
-            return now + NEGATIVE_AGAIN_AFTER
-        self._record(listing.listing_id, operation_id, OperationState.APPLIED, kind, None)
-        # Stock may have come in while we closed: the next look, at once, reads it and opens again.
-        return now if kind is OperationKind.CLOSE else None
+                self._end(transaction, look, look.operation_id, OperationState.REJECTED, str(error))
+                self._anomalies.open_in(transaction, [_refused(look.listing_id, look.kind, str(error))])
+                look.next_at = now + TROUBLE_AGAIN_AFTER
 
-    def _intend(self, listing: Listing, kind: OperationKind) -> int | None:
-        total = listing.stock.total
-        intent = Intent(listing.listing_id, kind, total, total, f"upkeep-{uuid.uuid4().hex[:16]}")
-        with self._store.write() as transaction:
-            repository.lock(transaction, [listing.listing_id])
-            return operations.prepare(transaction, [intent], self._clock.now()).get(listing.listing_id)
-
-    def _record(
-        self, listing_id: str, operation_id: int, state: OperationState, kind: OperationKind, outcome: str | None
+    def _end(
+        self, transaction: Transaction, look: _Look, operation_id: int, state: OperationState, outcome: str | None
     ) -> None:
+        """Settle a closing or opening; an applied one leaves or lifts our mark."""
         now = self._clock.now()
-        with self._store.write() as transaction:
-            repository.lock(transaction, [listing_id])
-            settled = operations.settle(
-                transaction,
-                [operation_id],
-                state,
-                now=now,
-                from_states=(OperationState.PREPARED, OperationState.UNKNOWN),
-                answered=state is OperationState.APPLIED,
-                outcome=outcome,
-            )
-            if settled and state is OperationState.APPLIED:
-                self._mark(transaction, listing_id, kind, now)
-            if settled and state is not OperationState.UNKNOWN:
-                self._anomalies.resolve_in(
-                    transaction, [fingerprint(Kind.OUTCOME_UNKNOWN, listing_id=listing_id)], "its outcome is known"
-                )
-
-    def _mark(self, transaction: Transaction, listing_id: str, kind: OperationKind, now: datetime) -> None:
-        closing = kind is OperationKind.CLOSE
-        columns: dict[str, Any] = {
-            "row": listing_id,
-            "new_state": ListingState.CLOSED if closing else ListingState.PUBLISHED,
-            "new_closed_by_us_at": now if closing else None,
-        }
-        if closing:
-            columns["new_close_done"] = True
-        operations.update_listings(transaction, [columns])
-        self._anomalies.resolve_in(
-            transaction, [fingerprint(Kind.CLOSE_REFUSED, listing_id=listing_id)], "its state was changed after all"
+        settled = operations.settle(
+            transaction,
+            [operation_id],
+            state,
+            now=now,
+            from_states=(OperationState.PREPARED, OperationState.UNKNOWN),
+            answered=state is OperationState.APPLIED,
+            outcome=outcome,
         )
+        if not settled or state is OperationState.UNKNOWN:
+            return
+        known = [fingerprint(Kind.OUTCOME_UNKNOWN, listing_id=look.listing_id)]
+        if state is OperationState.APPLIED:
+            closing = look.kind is OperationKind.CLOSE
+            columns: dict[str, Any] = {
+                "row": look.listing_id,
+                "new_state": ListingState.CLOSED if closing else ListingState.PUBLISHED,
+                "new_closed_by_us_at": now if closing else None,
+            }
+            if closing:
+                columns["new_close_done"] = True
+            operations.update_listings(transaction, [columns])
+            known.append(fingerprint(Kind.CLOSE_REFUSED, listing_id=look.listing_id))
+        self._anomalies.resolve_in(transaction, known, "its outcome is known")
 
-    def _settle_state_change(self, row: Any, operation: Any) -> datetime | None:
+    def _settle(self, transaction: Transaction, look: _Look, listing: Listing) -> None:
         """A closing or opening whose answer was lost (or whose sender stopped): who changed the state tells."""
         now = self._clock.now()
-        listing = self._marketplace.listing(row.listing_id)
-        wanted = ListingState.CLOSED if operation.kind is OperationKind.CLOSE else ListingState.PUBLISHED
-        ours = row.state_changed_at is not None and row.state_changed_at >= operation.prepared_at
+        operation, row = look.operation, look.row
+        look.kind = operation.kind
+        look.next_at = now
+        there = listing.state is (
+            ListingState.CLOSED if operation.kind is OperationKind.CLOSE else ListingState.PUBLISHED
+        )
+        since = row.state_changed_at is not None and row.state_changed_at >= operation.prepared_at
         age = now - operation.prepared_at
-        if listing.state is wanted and ours and row.state_author is Author.OURS:
-            self._record(row.listing_id, operation.id, OperationState.APPLIED, operation.kind, "found in the feed")
-            return now
-        if listing.state is wanted and ours and row.state_author is Author.OTHER:
-            self._record(row.listing_id, operation.id, OperationState.REJECTED, operation.kind, "another did it")
-            return now
-        if listing.state is not wanted and age >= self._settle_after:
-            self._record(
-                row.listing_id, operation.id, OperationState.ABSENT, operation.kind, "the state did not change"
-            )
-            return now
-        if age > 5 * self._settle_after:
-            self._anomalies.open(outcome_unknown(row.listing_id, operation))
-        return now + AGAIN_SOON
+        if there and since and row.state_author is Author.OURS:
+            self._end(transaction, look, operation.id, OperationState.APPLIED, "found in the feed")
+        elif there and since and row.state_author is Author.OTHER:
+            self._end(transaction, look, operation.id, OperationState.REJECTED, "somebody else did it")
+        elif not there and age >= self._settle_after:
+            self._end(transaction, look, operation.id, OperationState.ABSENT, "the state did not change")
+        else:
+            look.next_at = now + AGAIN_SOON
+            if age > 5 * self._settle_after:
+                self._anomalies.open_in(transaction, [outcome_unknown(look.listing_id, operation)])
 
 
 def _refused(listing_id: str, kind: OperationKind, error: str) -> Finding:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from connectors.contract import ListingState
 from worker.store import AnyRow, Transaction
-from worker.store.bulk import in_chunks, insert_missing
+from worker.store.bulk import in_chunks, insert_missing, table_of
 from worker.store.tables import (
     ChannelRow,
     Cursor,
@@ -152,21 +152,31 @@ def claim_upkeep(transaction: Transaction, now: datetime, lease_until: datetime,
     return rows
 
 
-def end_upkeep(transaction: Transaction, listing_id: str, leased_until: datetime, next_at: datetime | None) -> None:
-    """Give upkeep of a listing back; a moment that somebody else set meanwhile stands."""
-    transaction.execute(
-        update(ListingRow)
-        .where(ListingRow.listing_id == listing_id, ListingRow.next_upkeep_at == leased_until)
-        .values(next_upkeep_at=next_at)
-    )
+def any_upkeep_due(transaction: Transaction, now: datetime) -> bool:
+    """A read, for the many times there is nothing to look at."""
+    return bool(transaction.scalar(select(ListingRow.listing_id).where(ListingRow.next_upkeep_at <= now).limit(1)))
+
+
+def end_upkeep(transaction: Transaction, leased_until: datetime, next_at: Mapping[str, datetime | None]) -> None:
+    """Give upkeep of listings back; a moment that somebody else set meanwhile stands."""
+    table = table_of(ListingRow)
+    rows = [{"row": listing_id, "new_at": next_at[listing_id]} for listing_id in sorted(next_at)]
+    if rows:
+        transaction.execute(
+            update(table)
+            .where(table.c.listing_id == bindparam("row"), table.c.next_upkeep_at == leased_until)
+            .values(next_upkeep_at=bindparam("new_at")),
+            rows,
+        )
 
 
 def channel_names(transaction: Transaction) -> frozenset[str]:
     return frozenset(transaction.scalars(select(ChannelRow.name)))
 
 
-def is_linked(transaction: Transaction, listing_id: str) -> bool:
-    return bool(transaction.scalar(select(Link.id).where(Link.listing_id == listing_id).limit(1)))
+def linked(transaction: Transaction, listing_ids: Collection[str]) -> frozenset[str]:
+    """Of these listings, those that some channel's SKU is or was linked to."""
+    return frozenset(transaction.scalars(select(Link.listing_id).where(Link.listing_id.in_(listing_ids)).distinct()))
 
 
 def ask_for_look(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:

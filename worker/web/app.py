@@ -14,14 +14,17 @@ from worker.doorbell import Doorbell
 from worker.intake.inbox import Incoming
 from worker.services import Services
 from worker.store.ticks import pull_tick
-from worker.web.batching import Batcher
+from worker.web.batching import MOST_WAITING, Batcher
 from worker.web.health import Health
 from worker.web.metrics import Meters, Metrics
 from worker.web.receiver import Receiver
 
 
-def create_app(services: Services, bell: Doorbell | None) -> Starlette:
-    """Everything this process serves. Without a `bell`, what is stored waits for the schedule."""
+def create_app(services: Services, bell: Doorbell | None, *, most_waiting: int = MOST_WAITING) -> Starlette:
+    """Everything this process serves. Without a `bell`, what is stored waits for the schedule.
+
+    More deliveries than `most_waiting` at once are sent away, to come again.
+    """
     registry = CollectorRegistry()
     meters = Meters(registry, services.channels)
 
@@ -37,7 +40,7 @@ def create_app(services: Services, bell: Doorbell | None) -> Starlette:
         if bell is not None:
             bell.ring(schedule.POLL)
 
-    batcher = Batcher(put)
+    batcher = Batcher(put, most_waiting=most_waiting)
     health = Health(services)
     receiver = Receiver(
         services.channels,

@@ -125,7 +125,7 @@ def _refund_line(refunded: RefundLine) -> dict[str, Any]:
     return {
         "id": refunded.refund_line_id,
         "line_item_id": refunded.line.line_id,
-        "location_id": LOCATION_ID,
+        "location_id": LOCATION_ID if restocked else None,
         "quantity": refunded.quantity,
         "restock_type": refunded.restock_type.value.lower(),
         "line_item": _line(refunded.line),

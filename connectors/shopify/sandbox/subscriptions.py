@@ -62,9 +62,7 @@ class Subscriptions:
 
         Plain http is taken for addresses on this machine, where no certificate can be had.
         """
-        address = urlsplit(uri)
-        local = address.scheme == "http" and address.hostname in _LOOPBACK
-        if not address.hostname or not (address.scheme == "https" or local):
+        if not _is_address(uri):
             message = "Address is invalid"
             raise SubscriptionRefusedError(message)
         wanted = application, topic, uri, encoding, condition
@@ -103,3 +101,12 @@ class Subscriptions:
     def delete(self, subscription: Subscription) -> bool:
         """End a registration; whether there still was one. What is under way goes on as it began."""
         return self._by_id.pop(subscription.subscription_id, None) is not None
+
+
+def _is_address(uri: str) -> bool:
+    try:
+        address = urlsplit(uri)
+    except ValueError:
+        return False
+    local = address.scheme == "http" and address.hostname in _LOOPBACK
+    return bool(address.hostname) and (address.scheme == "https" or local)

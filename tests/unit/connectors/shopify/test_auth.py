@@ -11,6 +11,7 @@ from connectors.errors import ConnectorError, RateLimited, Unauthorized, Unavail
 from connectors.http import Http, Toolbox
 from connectors.sandbox.clock import VirtualClock
 from connectors.shopify.auth import HEADER, auth
+from connectors.shopify.settings import ShopifySettings
 from tests.unit.connectors.shopify.vendor import NOW, TOKEN, URL, Vendor, settings, toolbox
 
 ASK = f"{URL}/admin/oauth/access_token"
@@ -47,6 +48,12 @@ def granting(*tokens: str, seconds: float = 86_399) -> Callable[[httpx.Request],
 def test_a_fixed_token_goes_with_every_request() -> None:
     flow = auth(settings(), VirtualClock(), account="toys").auth_flow(httpx.Request("POST", CALL))
     assert next(flow).headers[HEADER] == TOKEN
+
+
+def test_settings_that_were_never_checked_open_nothing() -> None:
+    unchecked = ShopifySettings.model_construct(shop="toys.myshopify.com", client_id="app")
+    with pytest.raises(ValueError, match="no way in"):
+        auth(unchecked, VirtualClock(), account="toys")
 
 
 def test_the_grant_is_asked_once_for_many_requests(http: Http, router: respx.Router) -> None:

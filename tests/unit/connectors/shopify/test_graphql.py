@@ -168,6 +168,14 @@ def test_what_the_vendor_says_is_shown_shortened(vendor: Vendor, graphql: GraphQ
     assert len(str(caught.value)) < 300
 
 
+def test_what_looks_like_a_secret_is_masked(vendor: Vendor, graphql: GraphQL) -> None:
+    vendor.will("Clock", {"errors": [{"message": f"token {TOKEN} of ada@example.com"}]})
+    with pytest.raises(Rejected) as caught:
+        graphql.ask(CLOCK)
+    assert TOKEN not in str(caught.value)
+    assert "ada" not in str(caught.value)
+
+
 def test_a_search_the_vendor_did_not_understand_is_a_fault(vendor: Vendor, graphql: GraphQL) -> None:
     warning = {"field": "updated", "message": "Invalid search field for this query.", "code": "invalid_field"}
     extensions = {"search": [{"path": ["orders"], "query": "updated:1", "warnings": [warning]}]}
@@ -211,6 +219,15 @@ def test_a_wait_beyond_bounds_is_told_at_once(vendor: Vendor, graphql: GraphQL) 
         graphql.ask(CLOCK)
     assert caught.value.account == "toys"
     assert len(vendor.asked) == 1
+
+
+def test_after_too_many_requests_everybody_stays_away_for_as_long_as_told(vendor: Vendor, graphql: GraphQL) -> None:
+    vendor.will("Clock", httpx.Response(429, headers={"retry-after": "25"}), SHOP)
+    with pytest.raises(RateLimited):
+        graphql.ask(CLOCK)
+    assert vendor.clock.monotonic() == 0
+    graphql.ask(CLOCK)
+    assert vendor.clock.monotonic() == pytest.approx(25)
 
 
 def test_the_next_question_waits_for_the_points_the_vendor_says_are_missing(vendor: Vendor, graphql: GraphQL) -> None:

@@ -20,7 +20,7 @@ def test_defaults() -> None:
         True,
     )
     assert plain.include_topics == TOPICS
-    assert plain.address == "https://toys.myshopify.com"
+    assert plain.address == settings(base_url=None).address == "https://toys.myshopify.com"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""What nobody waits for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from config.settings import WebSettings
+from connectors.contract import Subscription
+from connectors.errors import Unauthorized
+from tests.world import CHANNEL, World
+from worker.housekeeping import Housekeeping, hook_address
+from worker.store.tables import Delivery
+
+
+def test_clock_skew_is_an_anomaly_that_resolves_itself(world: World) -> None:
+    world.marketplace.clock_skew_seconds = 120.0  # type: ignore[attr-defined]
+    keeping = Housekeeping(world.services)
+    keeping.check_clocks()
+    [anomaly] = world.services.anomalies.list()
+    assert (anomaly.kind, anomaly.detail["seconds"]) == ("clock-skew", 120)
+    world.marketplace.clock_skew_seconds = 1.0  # type: ignore[attr-defined]
+    keeping.check_clocks()
+    assert world.anomalies() == []
+
+
+def test_broken_webhooks_are_an_anomaly_that_resolves_itself(world: World) -> None:
+    web = WebSettings(public_url="https://stock.example.com")
+    world.services.settings = world.services.settings.model_copy(update={"web": web})
+    asked: list[str] = []
+
+    def broken(address: str) -> list[Subscription]:
+        asked.append(address)
+        return [Subscription("orders/create", address, "deleted by the vendor")]
+
+    whole = world.channel.subscribe
+    world.channel.subscribe = broken  # type: ignore[method-assign]
+    keeping = Housekeeping(world.services)
+    keeping.check_subscriptions()
+    assert asked == ["https://stock.example.com/hooks/shop"]
+    assert world.anomalies() == ["webhook-broken"]
+    world.channel.subscribe = whole  # type: ignore[method-assign]
+    keeping.check_subscriptions()
+    assert world.anomalies() == []
+
+
+def test_refused_credentials_are_noticed_by_the_webhook_check(world: World) -> None:
+    web = WebSettings(public_url="https://stock.example.com")
+    world.services.settings = world.services.settings.model_copy(update={"web": web})
+
+    def refuse(_address: str) -> list[Subscription]:
+        raise Unauthorized("revoked", account=CHANNEL)
+
+    world.channel.subscribe = refuse  # type: ignore[method-assign]
+    Housekeeping(world.services).check_subscriptions()
+    assert world.holds() == ["re-authorisation"]
+
+
+def test_without_a_public_address_no_webhook_is_registered() -> None:
+    assert hook_address("", "shop") == ""
+
+
+def test_handled_deliveries_are_forgotten_after_their_days_and_nothing_else(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.clock.advance(timedelta(days=31).total_seconds())
+    Housekeeping(world.services).forget()
+    assert world.rows(Delivery.id) == []
+    assert world.pairs() == [("A", 3, 3, 0)]

@@ -1,0 +1,139 @@
+"""`trueup init`: a file that is valid and holds no secret, and a database."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.unit.worker.cli.conftest import Command
+from worker.store import Store
+from worker.store.migrate import newest_revision, present_revision
+
+ANSWERS = (
+    "init",
+    "--marketplace",
+    "sharetribe",
+    "--marketplace-option",
+    "client_id=app-1",
+    "--marketplace-option",
+    "client_secret=env:ST_SECRET",
+    "--channel",
+    "acme-shop",
+    "--channel-connector",
+    "shopify",
+    "--channel-option",
+    "shop=acme.myshopify.com",
+    "--channel-option",
+    "access_token=env:SHOP_TOKEN",
+    "--channel-option",
+    "webhook_secrets=env:HOOK_1,env:HOOK_2",
+    "--channel-option",
+    "page_size=10",
+)
+
+
+@pytest.fixture
+def trueup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return Command(tmp_path / "new.toml")
+
+
+def test_flags_make_a_valid_file_and_a_database(trueup: Command, tmp_path: Path) -> None:
+    ended = trueup(*ANSWERS, "--seller", "s-1", "--counted-from", "2026-11-01T00:00:00Z")
+
+    assert ended.code == 0, ended.err
+    assert "Set the variable HOOK_1" in ended.err
+    written = tomllib.loads(trueup.config.read_text())
+    assert written["marketplace"] == {
+        "connector": "sharetribe",
+        "client_id": "app-1",
+        "client_secret": "env:ST_SECRET",
+    }
+    channel = written["channels"]["acme-shop"]
+    assert (channel["seller"], channel["webhook_secrets"], channel["page_size"]) == (
+        "s-1",
+        ["env:HOOK_1", "env:HOOK_2"],
+        10,
+    )
+    assert channel["counted_from"].isoformat() == "2026-11-01T00:00:00+00:00"
+    store = Store(f"sqlite:///{tmp_path}/trueup.db")
+    assert present_revision(store) == newest_revision()
+    store.dispose()
+
+
+def test_a_new_channel_starts_in_shadow(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    trueup(*ANSWERS, "--any-seller")
+    monkeypatch.setenv("HOOK_1", "one-secret")
+    monkeypatch.setenv("HOOK_2", "two-secret")
+    holds = trueup("holds", "list", "--json").json["holds"]
+    assert [(hold["reason"], hold["subject"]) for hold in holds] == [("shadow", "acme-shop")]
+
+
+def test_the_file_is_readable_for_its_owner_alone_and_holds_no_secret(trueup: Command) -> None:
+    trueup(*ANSWERS, "--any-seller")
+    assert stat.S_IMODE(trueup.config.stat().st_mode) == 0o600
+    text = trueup.config.read_text()
+    assert "st-secret" not in text
+    assert "shpat_token" not in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--channel-option", "access_token=shpat_plain"),
+        ("--marketplace-option", "client_secret=plain"),
+        ("--database", "postgresql+psycopg://u:plain@host/db"),
+        ("--broker", "redis://:plain@host"),
+    ],
+)
+def test_a_secret_in_plain_text_is_refused_and_nothing_is_written(
+    trueup: Command, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    ended = trueup(*ANSWERS, "--any-seller", *arguments)
+    assert ended.code == 2
+    assert "never written into the file" in ended.err
+    assert "plain" not in ended.err.replace("never", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_not_replaced_unless_forced(trueup: Command) -> None:
+    trueup.config.write_text("mine")
+    ended = trueup(*ANSWERS, "--any-seller")
+    assert (ended.code, trueup.config.read_text()) == (2, "mine")
+    assert "--force" in ended.err
+    assert trueup(*ANSWERS, "--any-seller", "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--seller ID, or --any-seller"),
+        (("--any-seller", "--marketplace", "nobody"), "known are"),
+        (("--any-seller", "--marketplace", "shopify"), "offers no marketplace"),
+        (("--any-seller", "--channel-connector", "sharetribe"), "offers no channel"),
+        (("--any-seller", "--channel-option", "shop"), "is not KEY=VALUE"),
+        (("--any-seller", "--channel-option", "shop=https://acme"), "channels.acme-shop.shop"),
+        (("--any-seller", "--channel-option", "colour=red"), "channels.acme-shop.colour"),
+        (("--any-seller", "--channel", "Not A Name"), "lower-case letters"),
+        (("--any-seller", "--counted-from", "monday"), "counted_from"),
+    ],
+)
+def test_a_wrong_answer_says_what_to_do_and_nothing_is_written(
+    trueup: Command, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    ended = trueup(*ANSWERS, *arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_migrate_only_needs_a_valid_file_and_may_be_repeated(trueup: Command) -> None:
+    assert trueup("init", "--migrate-only").code == 2
+    trueup(*ANSWERS, "--any-seller", "--channel-option", "webhook_secrets=env:SHOP_TOKEN")
+    for _ in range(2):
+        ended = trueup("init", "--migrate-only")
+        assert (ended.code, ended.out.startswith("The database is ready")) == (0, True)
