@@ -13,16 +13,16 @@ import pytest
 from rich.progress import Progress
 
 from worker.demo import main
+from worker.demo.catalogue import Supply
 from worker.demo.main import Options, Scene
 from worker.demo.proof import Difference
 
 LINES = 200
-PROMISED = {
-    "orders", "order_lines", "unmatched", "units_committed", "units_applied", "units_pending", "units_waived", "listings",
-    "mismatches", "compare_and_sets", "stock_mismatches_retried", "unknown_outcomes", "unknown_settled",
-    "absent_revoked", "marketplace_calls", "channel_calls", "closed", "reopened", "anomalies", "seconds",
-    "cpu_seconds", "peak_rss_mb", "endpoints",
-}  # fmt: skip
+PROMISED = """
+    orders order_lines unmatched units_committed units_applied units_pending units_waived listings mismatches
+    compare_and_sets stock_mismatches_retried unknown_outcomes unknown_settled absent_revoked marketplace_calls
+    channel_calls closed reopened anomalies seconds cpu_seconds peak_rss_mb endpoints
+"""
 DEMO = (sys.executable, "-c", "from worker.cli import main; main()", "demo")
 
 pytestmark = pytest.mark.timeout(300)
@@ -55,7 +55,7 @@ def test_the_figures_hold_what_is_promised(
 ) -> None:
     _, figures = finished
 
-    assert figures.keys() >= PROMISED
+    assert figures.keys() >= set(PROMISED.split())
     assert figures["order_lines"] == LINES
     assert figures["units_committed"] == figures["units_applied"] + figures["units_pending"]
     assert figures["units_waived"] == 0
@@ -81,9 +81,8 @@ def test_a_broken_number_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
         def _settle(self, progress: Progress) -> list[Difference]:
             restless = super()._settle(progress)
-            listing = next(each for each in self._catalogue.listings if each.supply is main.Supply.AMPLE)
+            listing = next(each for each in self._catalogue.listings if each.supply is Supply.AMPLE)
             self._marketplace.post(f"/listings/{listing.listing_id}/stock", {"change": 1})
-            self.meddled_with = listing.listing_id
             return restless
 
     monkeypatch.setattr(main, "Scene", Meddled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -48,7 +49,7 @@ class Inbox:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *_arguments: Any) -> None:
                 """Quiet."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -246,8 +247,9 @@ def test_a_message_under_way_is_nobody_elses(store: Store, people: list[Inbox]) 
     room.clock.advance(60)
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(room.sender.send_due)
+        deadline = time.monotonic() + 30
         while not room.rows()[0].attempts:
-            pass
+            assert time.monotonic() < deadline
         assert AlertSender(store, room.clock, [people[1].url], group=GROUP).send_due() == 0
         people[0].may_answer.set()
         assert sending.result(30) == 1

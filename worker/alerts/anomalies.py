@@ -125,7 +125,8 @@ class Anomalies:
     def open_in(self, transaction: Transaction, findings: Iterable[Finding]) -> None:
         """Open what is new or has come back; count up what is open already. Idempotent but for the count."""
         now = self._clock.now()
-        for finding in findings:
+        # In one order for everybody, so that two transactions never wait for each other.
+        for finding in sorted(findings, key=lambda finding: finding.fingerprint):
             changed = repository.open_or_count(
                 transaction,
                 finding.fingerprint,

@@ -71,10 +71,18 @@ def _message(anomaly_id: int, transition: int, became: AnomalyState, message: st
 
 def resolve(transaction: Transaction, fingerprints: Sequence[str], why: str, now: datetime) -> int:
     messages = []
-    for chunk in in_chunks(fingerprints):
+    for chunk in in_chunks(sorted(fingerprints)):
+        open_ones = transaction.scalars(
+            select(Anomaly.id)
+            .where(Anomaly.fingerprint.in_(chunk), Anomaly.state != AnomalyState.RESOLVED)
+            .order_by(Anomaly.fingerprint)
+            .with_for_update()
+        ).all()
+        if not open_ones:
+            continue
         resolved = transaction.execute(
             update(Anomaly)
-            .where(Anomaly.fingerprint.in_(chunk), Anomaly.state != AnomalyState.RESOLVED)
+            .where(Anomaly.id.in_(open_ones))
             .values(state=AnomalyState.RESOLVED, resolved_at=now, transitions=Anomaly.transitions + 1)
             .returning(Anomaly.id, Anomaly.transitions, Anomaly.message)
         )

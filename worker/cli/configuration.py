@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from config import loading
-from config.problems import is_type, parts
+from config.problems import ConfigurationError, is_type, parts
 from config.settings import SecretUrl, Settings
 from connectors.registry import connector, connectors
 from worker.cli.exits import CommandError
@@ -126,7 +126,10 @@ def write(answers: Answers, path: Path) -> tuple[str, ...]:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        load_with_placeholders(Path(draft), unset)
+        try:
+            load_with_placeholders(Path(draft), unset)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.problems, path) from None
         Path(draft).replace(path)
     finally:
         Path(draft).unlink(missing_ok=True)

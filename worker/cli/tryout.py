@@ -31,7 +31,7 @@ def demo(
     try:
         from worker.demo.main import Options
         from worker.demo.main import run as run_demo
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise CommandError(f"The demo needs more than is installed ({error.name}): {EXTRA}") from None
     if orders is not None and not orders.is_file():
         raise CommandError(f"{orders} is no file. Leave --orders out to replay the data that comes along.")
@@ -54,7 +54,7 @@ def sandbox(
         raise CommandError(f"The connector {name} has no sandbox. `trueup connectors` lists those that have.")
     try:
         from connectors.sandbox.__main__ import main as serve
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise CommandError(f"Sandboxes need more than is installed ({error.name}): {EXTRA}") from None
     try:
         code = serve([name, "--host", host, "--port", str(port), "--options", options])

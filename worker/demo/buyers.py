@@ -10,7 +10,7 @@ from enum import StrEnum
 from random import Random
 
 from worker.demo.catalogue import Catalogue, Supply
-from worker.demo.control import Control, Refused
+from worker.demo.control import Control, RefusedError
 
 LINES_PER_BUYER = 12
 LONGEST_STAY_LINES = 400
@@ -75,7 +75,7 @@ class Buyers:
         self._placed = 0
         self._all_placed = False
         self._moved = threading.Condition()
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="buyers", daemon=True)
         self.ended: Counter[Fate] = Counter()
         self.turned_away = 0
@@ -102,21 +102,24 @@ class Buyers:
     def _run(self) -> None:
         try:
             for moment, ending, index in self._acts:
-                with self._moved:
-                    self._moved.wait_for(lambda until=moment: self._all_placed or self._placed >= until)
+                self._wait_for(moment)
                 if ending:
                     self._end(index)
                 else:
                     self._begin(index)
-        except BaseException as failure:
+        except Exception as failure:  # noqa: BLE001  raised again by `finish`, in the thread that waits
             self._failure = failure
+
+    def _wait_for(self, moment: int) -> None:
+        with self._moved:
+            self._moved.wait_for(lambda: self._all_placed or self._placed >= moment)
 
     def _begin(self, index: int) -> None:
         purchase = self._purchases[index]
         body = {"listing_id": purchase.listing_id, "quantity": purchase.units}
         try:
             begun = self._marketplace.post("/purchases", body)
-        except Refused:
+        except RefusedError:
             self.turned_away += 1
             return
         self._under_way[index] = begun["id"]

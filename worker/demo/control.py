@@ -11,7 +11,7 @@ import httpx
 TIMEOUT_SECONDS = 60.0
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The sandbox understood and refused: what people would have been told, such as that nothing is left."""
 
 
@@ -23,11 +23,11 @@ class Control:
         self._client = httpx.Client(base_url=f"{url}/_control", timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def get(self, path: str, **query: str) -> Any:
-        """Read. Raises `Refused`."""
+        """Read. Raises `RefusedError`."""
         return _content(self._client.get(path, params=query))
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Do. Raises `Refused`, with nothing done."""
+        """Do. Raises `RefusedError`, with nothing done."""
         return _content(self._client.post(path, json=body or {}))
 
     def close(self) -> None:
@@ -44,6 +44,6 @@ class Control:
 
 def _content(response: httpx.Response) -> Any:
     if response.status_code == 409:
-        raise Refused(response.text)
+        raise RefusedError(response.text)
     response.raise_for_status()
     return response.json()

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,10 +24,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from config import loading, logging
 from config.settings import LogSettings
 from worker.demo import buyers, catalogue, observations, proof, quiet, replay, report, sales, sandboxes, setting
-from worker.demo.catalogue import Catalogue, Supply
+from worker.demo.catalogue import Catalogue
 from worker.demo.control import Control
 from worker.demo.database import Database
-from worker.demo.processes import ProcessFailure, ServerProcess
+from worker.demo.processes import ProcessFailureError, ServerProcess
 from worker.demo.proof import Difference, Expected
 from worker.demo.replay import Replay
 from worker.demo.report import Outcome, Usage
@@ -83,7 +83,7 @@ def run(options: Options) -> int:
             if options.keep:
                 scene.stay()
             return DIFFERS if outcome.differences else HELD
-    except ProcessFailure as failure:
+    except ProcessFailureError as failure:
         options.console.print(f"[red]{failure}[/red]", highlight=False)
         return DIFFERS
     finally:
@@ -102,7 +102,7 @@ class Scene:
         self._catalogue: Catalogue = catalogue.build(planned.committed_by_sku(), options.seed)
         self._half_way_peak_rss_mb = 0.0
 
-    def __enter__(self) -> Scene:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._start(stack)
             self._stack = stack.pop_all()
@@ -138,8 +138,8 @@ class Scene:
         planned, stock = self._replay, self._catalogue
         say = self._console.print
         say(
-            f"{len(planned.lines):,} real order lines of a gift shop, {len(stock.listings):,} listings on a marketplace,"
-            f" {links:,} SKU links ({stock.packs} packs, {stock.kits} kits).",
+            f"{len(planned.lines):,} real order lines of a gift shop, {len(stock.listings):,} listings on a"
+            f" marketplace, {links:,} SKU links ({stock.packs} packs, {stock.kits} kits).",
             highlight=False,
         )
         say(
@@ -150,9 +150,9 @@ class Scene:
         )
         say(
             f"Shortened for the demo: the feed is read every {setting.FEED_SECONDS} s and the shop every"
-            f" {setting.POLL_SECONDS} s, a lost write counts as absent after {setting.SETTLE_AFTER_SECONDS} s, a listing"
-            f" closes after {setting.CLOSE_AFTER_SECONDS} s at zero, the shop allows more calls. The shop's channel, new"
-            " and in shadow, was confirmed by the demo itself.",
+            f" {setting.POLL_SECONDS} s, a lost write counts as absent after {setting.SETTLE_AFTER_SECONDS} s, a"
+            f" listing closes after {setting.CLOSE_AFTER_SECONDS} s at zero, the shop allows more calls. The shop's"
+            " channel, new and in shadow, was confirmed by the demo itself.",
             style="dim",
             highlight=False,
         )
@@ -248,7 +248,7 @@ class Scene:
 
         try:
             quiet.wait_until_quiet(self._database, self._shop, self._marketplace, orders=orders, on_look=looked)
-        except quiet.NeverQuiet as restless:
+        except quiet.NeverQuietError as restless:
             return [Difference("quiet", "", str(restless))]
         progress.update(task, total=1, completed=1, description="settled")
         return []

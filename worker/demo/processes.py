@@ -18,7 +18,7 @@ STOP_SECONDS = 40.0
 LOG_TAIL_CHARACTERS = 2000
 
 
-class ProcessFailure(Exception):
+class ProcessFailureError(Exception):
     """A server process did not start, or ended early. The message holds the end of its log."""
 
 
@@ -43,12 +43,12 @@ class ServerProcess:
         self.ready: Mapping[str, Any] = {}
 
     def wait_until_ready(self) -> Mapping[str, Any]:
-        """The line it printed. Raises `ProcessFailure`."""
+        """The line it printed. Raises `ProcessFailureError`."""
         self.ready = self.read_line(READY_SECONDS)
         return self.ready
 
     def read_line(self, within_seconds: float) -> Mapping[str, Any]:
-        """The next JSON line. Raises `ProcessFailure` when it ends or stays silent."""
+        """The next JSON line. Raises `ProcessFailureError` when it ends or stays silent."""
         output = self._process.stdout
         assert output is not None  # noqa: S101  it was started with a pipe
         deadline = time.monotonic() + within_seconds
@@ -58,20 +58,20 @@ class ServerProcess:
             piece = os.read(output.fileno(), 65536) if readable else b""
             if not piece:
                 what = "ended" if readable else f"said nothing for {within_seconds:.0f} seconds"
-                raise ProcessFailure(f"{self.name} {what}; its log ends:\n{self._log_tail()}")
+                raise ProcessFailureError(f"{self.name} {what}; its log ends:\n{self._log_tail()}")
             line += piece
         answer: Mapping[str, Any] = json.loads(line)
         return answer
 
     def ask(self, question: str, within_seconds: float = READY_SECONDS) -> Mapping[str, Any]:
-        """Write one line to its standard input and read one back. Raises `ProcessFailure`."""
+        """Write one line to its standard input and read one back. Raises `ProcessFailureError`."""
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101  it was started with a pipe
         try:
             stdin.write(f"{question}\n".encode())
             stdin.flush()
         except OSError as error:
-            raise ProcessFailure(f"{self.name} ended; its log ends:\n{self._log_tail()}") from error
+            raise ProcessFailureError(f"{self.name} ended; its log ends:\n{self._log_tail()}") from error
         return self.read_line(within_seconds)
 
     @property

@@ -229,7 +229,7 @@ def _oversell_differences(missing: Mapping[str, int], told: Mapping[str, int]) -
 def _sum_differences(
     missing: Mapping[str, int], marketplace: Mapping[str, ListingNumbers], held: Mapping[PairKey, PairNumbers]
 ) -> Iterator[Difference]:
-    """P1 for each listing: what is applied is the net of trueup's own adjustments there, and what is pending is missing."""
+    """P1 for each listing: what is applied is the net of trueup's own adjustments there, what is pending is missing."""
     applied: defaultdict[str, int] = defaultdict(int)
     pending: defaultdict[str, int] = defaultdict(int)
     for (_, listing), pair in held.items():

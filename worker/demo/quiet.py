@@ -21,7 +21,7 @@ SETTLING = timedelta(seconds=5)
 """A shop's seconds are read when they are over, and some more for the shop's answer to arrive."""
 
 
-class NeverQuiet(Exception):
+class NeverQuietError(Exception):
     """Nothing moved any more, and yet it was not quiet. The message says what was left."""
 
 
@@ -40,7 +40,7 @@ def wait_until_quiet(
     orders: int,
     on_look: Callable[[Mapping[str, int]], None] = lambda left: None,
 ) -> None:
-    """Return once it is quiet with that many orders known. `on_look` is told what is left. Raises `NeverQuiet`."""
+    """Return once it is quiet with that many orders known. `on_look` is told what is left. Raises `NeverQuietError`."""
     changed_at = placed_at = datetime.now(UTC)
     moved_at = time.monotonic()
     before: _Sight | None = None
@@ -59,7 +59,7 @@ def wait_until_quiet(
         quiet_before = not left
         if time.monotonic() - moved_at > PATIENCE_SECONDS:
             what = ", ".join(f"{name}: {count}" for name, count in left.items())
-            raise NeverQuiet(f"nothing has moved for {PATIENCE_SECONDS:.0f} seconds, but there is still: {what}")
+            raise NeverQuietError(f"nothing has moved for {PATIENCE_SECONDS:.0f} seconds, but there is still: {what}")
         before = sight
         time.sleep(LOOK_SECONDS)
 

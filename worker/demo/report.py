@@ -153,7 +153,9 @@ def conclusion(outcome: Outcome) -> str:
     proof = outcome.proof
     if outcome.differences:
         wrong = len(outcome.differences)
-        return f"✗ {wrong:,} {'number is' if wrong == 1 else 'numbers are'} not what {'it' if wrong == 1 else 'they'} must be."
+        return f"✗ {wrong:,} " + (
+            "number is not what it must be." if wrong == 1 else "numbers are not what they must be."
+        )
     return (
         f"✓ All {proof.listings:,} listings show exactly the stock they must have: every one of {proof.units_applied:,}"
         f" units that moved is explained by an order line, {proof.units_missing:,} units are oversold and named,"
@@ -165,6 +167,9 @@ def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
     proof, replay = outcome.proof, outcome.replay
     webhooks = outcome.shop_counts["deliveries"]
     lost = outcome.marketplace_counts["faults"].get(WRITE, {})
+    buyers = ", ".join(f"{count:,} {how}" for how, count in outcome.bought.items())
+    when_lost = f"{lost.get('drop_after', 0):,} after the write and {lost.get('drop_before', 0):,} before it"
+    reopened = outcome.outcome_of("listings/open", "ok")
     return [
         (
             outcome.line_count,
@@ -178,7 +183,7 @@ def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
         ),
         (
             sum(outcome.bought.values()),
-            "buyers on the marketplace: " + ", ".join(f"{count:,} {how}" for how, count in outcome.bought.items()),
+            f"buyers on the marketplace: {buyers}",
         ),
         (proof.units_committed, "units sold by the shop in the end, cancellations given back"),
         (proof.units_applied, f"units taken from {proof.listings:,} listings, by {outcome.writes:,} compare-and-sets"),
@@ -188,13 +193,11 @@ def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
         ),
         (
             outcome.operations.unknown,
-            f"answers lost ({lost.get('drop_after', 0):,} after the write, {lost.get('drop_before', 0):,} before), of which"
-            f" {outcome.operations.settled:,} were settled from the marketplace's records",
+            f"answers lost, {when_lost}; {outcome.operations.settled:,} settled from the marketplace's records",
         ),
         (
             outcome.outcome_of("listings/close", "ok"),
-            f"closings at zero, {outcome.outcome_of('listings/open', 'ok'):,} reopenings; closed now:"
-            f" {proof.closed_listings:,}",
+            f"closings at zero, {reopened:,} reopenings; closed now: {proof.closed_listings:,}",
         ),
         (proof.oversold_listings, f"listings oversold, {proof.units_missing:,} units missing in all"),
         (round(outcome.seconds, 1), "seconds until all was quiet"),

@@ -2,7 +2,7 @@
 
 The demo places the orders and proves the outcome in another process, so that processor time and memory measured here
 are trueup's alone. Prints one JSON line when it is ready; answers each line on standard input with one, what it has
-used and done so far; ends on SIGTERM or when standard input ends, which it does with the process that started this one.
+used so far; ends on SIGTERM or when standard input ends, which it does with the process that started this one.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def main(config: Path) -> int:
     service = Embedded(settings)
     service.start()
     _print({"ready": True, "url": service.receiver_url})
-    threading.Thread(target=_answer, args=(service, stop), name="questions", daemon=True).start()
+    threading.Thread(target=_answer, args=(stop,), name="questions", daemon=True).start()
     stop.wait()
     service.stop()
     return 0
 
 
-def _answer(service: Embedded, stop: threading.Event) -> None:
+def _answer(stop: threading.Event) -> None:
     for _ in sys.stdin:
-        _print(usage() | {"calls": service.services.calls.total()})
+        _print(usage())
     stop.set()
 
 

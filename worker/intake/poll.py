@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -20,6 +21,8 @@ from worker.store import Store, Transaction
 from worker.store.tables import HoldScope
 
 log = structlog.get_logger(__name__)
+
+CATCHING_UP = timedelta(minutes=2)
 
 
 class Poller:
@@ -40,9 +43,14 @@ class Poller:
         self._anomalies = anomalies
         self._accounts = accounts
         self._channels = channels
+        self._put_off: dict[str, set[str]] = defaultdict(set)
+        """Listings by channel that wait for the poll under way to reach the head."""
 
     def poll(self, name: str, *, within: timedelta = timedelta(seconds=50)) -> bool:
         """Read one channel to its head, or for `within`; returns whether the head was reached.
+
+        While it catches up over several pages, what a page makes due waits for the head (at most `CATCHING_UP`), so that
+        a backlog is written once for each listing and not once for each page.
 
         Each page and the cursor behind it are one transaction, so a crash repeats at most a page, without harm. Raises
         what the connector raises, after placing a hold if the credentials were refused.
@@ -92,8 +100,16 @@ class Poller:
     def _take_page(self, name: str, page: OrderPage, correlation: str, started_at: datetime) -> None:
         try:
             with self._store.write() as transaction:
-                self._intake.take_in(transaction, name, page.orders, correlation)
+                taken = self._intake.take_in(
+                    transaction, name, page.orders, correlation, due_after=CATCHING_UP if page.more else timedelta(0)
+                )
+                if not page.more:
+                    repository.make_due(transaction, self._put_off[name], self._clock.now(), correlation)
                 self._finish_page(transaction, name, page, correlation, started_at)
+            if page.more:
+                self._put_off[name] |= taken.due_listings
+            else:
+                self._put_off.pop(name, None)
         except OverflowError:
             self._take_one_by_one(name, page.orders, correlation)
             with self._store.write() as transaction:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
 
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, insert_rows, table_of
@@ -409,13 +409,20 @@ def write_journal(transaction: Transaction, entries: Sequence[Mapping[str, Any]]
     insert_rows(transaction, JournalEntry, entries)
 
 
-def make_due(transaction: Transaction, listing_ids: Iterable[str], now: datetime, correlation: str) -> None:
-    """Mark listings for reconciling now. They must be locked by `lock_listings` if pairs are written as well."""
+def make_due(transaction: Transaction, listing_ids: Iterable[str], at: datetime, correlation: str) -> None:
+    """Mark listings for reconciling at `at`, or earlier if they are due earlier. They must be locked by `lock_listings`
+    if pairs are written as well.
+    """
+    sooner = and_(ListingRow.next_attempt_at.is_not(None), ListingRow.next_attempt_at < at)
     for chunk in in_chunks(sorted(set(listing_ids))):
         transaction.execute(
             update(ListingRow)
             .where(ListingRow.listing_id.in_(chunk))
-            .values(next_attempt_at=now, attempts=0, correlation_id=correlation)
+            .values(
+                next_attempt_at=case((sooner, ListingRow.next_attempt_at), else_=at),
+                attempts=0,
+                correlation_id=correlation,
+            )
         )
 
 

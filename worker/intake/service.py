@@ -83,12 +83,18 @@ class Intake:
         self._park_older_than = park_older_than
 
     def take_in(
-        self, transaction: Transaction, channel: str, snapshots: Sequence[Order | Gone], correlation: str
+        self,
+        transaction: Transaction,
+        channel: str,
+        snapshots: Sequence[Order | Gone],
+        correlation: str,
+        *,
+        due_after: timedelta = timedelta(0),
     ) -> TakenIn:
         """Take whole orders (or tombstones) of one channel in, within the caller's transaction.
 
         Locks the orders and then the listings concerned, each in the order of their ids. Listings whose pairs changed
-        are due when this returns. Raises OverflowError, naming no order, when units exceed 64 bits: the caller then
+        are due when this returns, or after `due_after` when more of the kind is about to follow. Raises OverflowError, naming no order, when units exceed 64 bits: the caller then
         takes the orders in one by one and parks that one.
         """
         now = self._clock.now()
@@ -103,7 +109,7 @@ class Intake:
         due = self._write_lines(transaction, channel, accepted, changes, now)
         self._write_orders(transaction, accepted, correlation)
         repository.ask_for_fetch(transaction, channel, to_fetch, now)
-        repository.make_due(transaction, due, now, correlation)
+        repository.make_due(transaction, due, now + due_after, correlation)
         self._anomalies.open_in(transaction, changes.findings)
         self._anomalies.resolve_in(transaction, changes.unparked, "a readable snapshot of it was taken in")
         return TakenIn(len(accepted), kept, to_fetch, frozenset(due))

@@ -38,11 +38,8 @@ def insert_missing(transaction: Transaction, row: type[DeclarativeBase], values:
         return 0
     table = table_of(row)
     insert = sqlite.insert(table) if transaction.dialect.name == "sqlite" else postgresql.insert(table)
-    inserted = 0
-    for chunk in in_chunks(values):
-        result = transaction.execute(insert.on_conflict_do_nothing().values(list(chunk)))
-        inserted += result.rowcount
-    return inserted
+    # Executed many times, not compiled once for each number of rows; both drivers add the row counts up.
+    return transaction.execute(insert.on_conflict_do_nothing(), list(values)).rowcount
 
 
 def insert_rows(transaction: Transaction, row: type[DeclarativeBase], values: Sequence[Mapping[str, Any]]) -> None:

@@ -145,13 +145,15 @@ class FeedFollower:
         listing_changes = [change for change in page.changes if isinstance(change, ListingChange)]
         concerned = {change.adjustment.listing_id for change in changes}
         concerned.update(change.listing_id for change in listing_changes)
-        self._insert_unknown(transaction, concerned, listing_changes)
         rows = repository.lock(transaction, concerned)
+        if unknown := concerned - rows.keys():
+            self._insert_unknown(transaction, unknown, listing_changes)
+            rows |= repository.lock(transaction, unknown)
         self._take_listing_changes(transaction, rows, listing_changes)
         self._take_adjustments(transaction, rows, changes)
         self._note_unknown_types(transaction, page.unknown_types)
 
-    def _insert_unknown(self, transaction: Transaction, concerned: set[str], changes: Sequence[ListingChange]) -> None:
+    def _insert_unknown(self, transaction: Transaction, unknown: set[str], changes: Sequence[ListingChange]) -> None:
         """A listing that we meet for the first time is read by upkeep before anything is concluded about it."""
         now = self._clock.now()
         described = {change.listing_id: change for change in changes}
@@ -167,7 +169,7 @@ class FeedFollower:
                     "first_seen_at": now,
                     "next_upkeep_at": now,
                 }
-                for listing_id in sorted(concerned)
+                for listing_id in sorted(unknown)
             ],
         )
 

@@ -179,7 +179,7 @@ class Keeper:
         for look in looks:
             listing = look.listing
             assert listing is not None  # noqa: S101  only those that were read are handed over
-            columns = self._columns(listing, rows[look.listing_id], now)
+            columns = self._columns(listing, look.row, rows[look.listing_id], now)
             updates.append(columns)
             if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:
                 look.next_at = now + TROUBLE_AGAIN_AFTER
@@ -207,16 +207,25 @@ class Keeper:
             if look.listing_id in intents and look.operation_id is None:
                 look.next_at = now + AGAIN_SOON
 
-    def _columns(self, listing: Listing, held: Any, now: datetime) -> dict[str, Any]:
-        columns = as_read(listing, doubted=False)
-        del columns["new_doubted"]
-        columns |= {"new_seller_id": listing.seller_id, "new_title": listing.title}
-        if listing.stock.kind is StockKind.COUNTED:
-            if held.anchor_total is None:
-                columns |= {"new_anchor_total": listing.stock.total, "new_anchor_at": now}
-            if held.total is not None and held.total != listing.stock.total:
-                # The feed may just be behind; the log tells.
-                columns |= {"new_doubted": True, "new_next_attempt_at": now}
+    def _columns(self, listing: Listing, before: Any, held: Any, now: datetime) -> dict[str, Any]:
+        """What to keep of a read, given the row as it was before it and as it is now."""
+        columns: dict[str, Any] = {
+            "row": listing.listing_id,
+            "new_seller_id": listing.seller_id,
+            "new_title": listing.title,
+        }
+        if held.total != before.total or held.stock_kind is not before.stock_kind:
+            # An answer or the feed brought another total while we read: which is the later cannot be told.
+            return columns
+        columns |= as_read(listing, doubted=held.doubted)
+        if listing.stock.kind is not StockKind.COUNTED:
+            return columns
+        if held.anchor_total is None:
+            columns |= {"new_anchor_total": listing.stock.total, "new_anchor_at": now}
+        at_zero = held.zero_since is not None or held.closed_by_us_at is not None
+        if held.total is not None and held.total != listing.stock.total and not at_zero:
+            # The sweep saw a difference and so do we: the log tells. (Around zero the feed is simply a moment behind.)
+            columns |= {"new_doubted": True, "new_next_attempt_at": now}
         return columns
 
     def _intent(self, listing: Listing, kind: OperationKind) -> Intent:

@@ -37,6 +37,7 @@ FACTS = (
     ListingRow.anchor_adjustment,
     ListingRow.anchor_at,
     ListingRow.anchor_certain,
+    ListingRow.doubted,
     ListingRow.zero_since,
     ListingRow.close_done,
     ListingRow.closed_by_us_at,

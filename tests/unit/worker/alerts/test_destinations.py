@@ -15,7 +15,7 @@ MESSAGE = Message("trueup: 1 opened", "[error] opened: a listing is odd", None)
 
 @pytest.fixture
 def root_log() -> Iterator[io.StringIO]:
-    """What reaches the root logger's handlers, where our log is written. pytest's own capture hears more than they do."""
+    """What reaches the root logger's handlers, where our log is written. pytest's own capture hears more than that."""
     stream = io.StringIO()
     handler, root = logging.StreamHandler(stream), logging.getLogger()
     level = root.level

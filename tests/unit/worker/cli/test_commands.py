@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from connectors.clock import SystemClock
 from connectors.contract import ListingState, StockKind
 from tests.unit.worker.cli.conftest import Command
 from worker.alerts import Anomalies, Finding, Kind
+from worker.cli import decide
 from worker.holds import Holds
 from worker.store import Store
 from worker.store.bulk import insert_rows
@@ -207,10 +209,6 @@ def test_a_scope_or_reason_that_does_not_exist_is_a_usage_error(trueup: Command,
 
 
 def test_the_words_of_the_command_line_are_those_of_the_tables() -> None:
-    from typing import get_args
-
-    from worker.cli import decide
-
     assert get_args(decide.Scope) == tuple(scope.value for scope in HoldScope)
     assert get_args(decide.Reason) == tuple(reason.value for reason in HoldReason)
     assert get_args(decide.State) == tuple(state.value for state in DeliveryState)
@@ -276,7 +274,7 @@ def test_a_parked_order_is_let_in(trueup: Command, store: Store) -> None:
         ((), "Name deliveries by id"),
         (("--order", "5551234"), "is not CHANNEL/ID"),
         (("--order", "nobody/1"), "Known are: shop"),
-        (("first",), "first"),
+        (("first",), "ID..."),
     ],
 )
 def test_a_replay_of_nothing_that_exists_says_what_to_do(

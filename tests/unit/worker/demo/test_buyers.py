@@ -9,7 +9,7 @@ import pytest
 from worker.demo import buyers, catalogue
 from worker.demo.buyers import Buyers, Fate, Purchase
 from worker.demo.catalogue import Supply
-from worker.demo.control import Refused
+from worker.demo.control import RefusedError
 
 SHELVES = catalogue.build({f"SKU{number}": 10 for number in range(100)}, seed=3)
 SUPPLY = {listing.listing_id: listing.supply for listing in SHELVES.listings}
@@ -46,7 +46,7 @@ class Marketplace:
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         self.asked.append((path, body or {}))
         if (body or {}).get("listing_id") == self._refuses:
-            raise Refused("nothing left")
+            raise RefusedError("nothing left")
         return {"id": f"purchase-{len(self.asked)}"}
 
 

@@ -91,7 +91,7 @@ PLANTED: dict[str, tuple[Callable[[World], object], set[str]]] = {
     "applied twice": (lambda world: world.book(("1", MUG), applied=10, journalled=10), {"pair", "sum"}),
     "applied too little": (lambda world: world.book(("1", MUG), applied=4, journalled=4), {"sum"}),
     "a unit moved from pair to pair": (
-        lambda world: [world.book(("1", MUG), applied=6), world.book(("3", MUG), applied=2)],
+        lambda world: world.pairs.update({("1", MUG): PairNumbers(5, 6, 0, 5), ("3", MUG): PairNumbers(3, 2, 0, 3)}),
         {"pair", "journal"},
     ),
     "waived units": (lambda world: world.book(("3", TEA), waived=4), {"pair", "sum"}),

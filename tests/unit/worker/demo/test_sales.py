@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -105,11 +104,11 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture(params=["sales.csv", "sales.csv.gz"])
-def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / request.param
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path: Path = tmp_path / request.param
     content = f"{HEADER}\n{GOOD}\n".encode()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-    yield path
+    return path
 
 
 def test_a_file_of_ones_own_is_read_compressed_or_not(path: Path) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -13,10 +13,10 @@ from worker.demo.shop import BATCH_LINES, MOST_UNSENT, Shop
 class Control:
     """A shop that writes down what is asked of it."""
 
-    def __init__(self, queued: Iterator[int] = iter(())) -> None:
+    def __init__(self, queued: Sequence[int] = ()) -> None:
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
         self.looks = 0
-        self._queued = queued
+        self._queued = iter(queued)
         self._ids = count(1)
 
     def get(self, path: str) -> Any:
@@ -69,7 +69,7 @@ def test_a_batch_does_not_grow_without_end() -> None:
 
 
 def test_nothing_is_placed_while_too_many_webhooks_wait() -> None:
-    control = Control(iter([MOST_UNSENT + 1, MOST_UNSENT + 1, 0]))
+    control = Control([MOST_UNSENT + 1, MOST_UNSENT + 1, 0])
     placed(control, ("1", "A", 1))
 
     assert control.looks == 3

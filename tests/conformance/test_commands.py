@@ -1,0 +1,166 @@
+"""The `trueup` command against both vendors' sandboxes, over real HTTP: from nothing to stock that is true."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from connectors.clock import SystemClock
+from connectors.sandbox.clock import OffsetClock
+from connectors.sandbox.serve import serve
+from connectors.sharetribe import sandbox as sharetribe
+from connectors.shopify import sandbox as shopify
+from worker.cli.entry import app
+
+
+class Setting:
+    """Both vendors, an empty folder, and the command."""
+
+    def __init__(self, folder: Path, marketplace_url: str, shop_url: str) -> None:
+        self.folder = folder
+        self.marketplace = httpx.Client(base_url=marketplace_url)
+        self.shop = httpx.Client(base_url=shop_url)
+
+    def close(self) -> None:
+        self.marketplace.close()
+        self.shop.close()
+
+    def run(self, *arguments: str, code: int = 0, stdin: str | None = None) -> str:
+        result = CliRunner().invoke(app, [*arguments, "--config", str(self.folder / "trueup.toml")], input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result.stdout
+
+    def ask(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", code=code))
+
+    def init(self) -> None:
+        options = {
+            "--marketplace-option": {
+                "client_id": sharetribe.Options().client_id,
+                "client_secret": "env:ST_SECRET",
+                "base_url": str(self.marketplace.base_url).rstrip("/"),
+            },
+            "--channel-option": {
+                "shop": "sandbox-shop.myshopify.com",
+                "access_token": "env:SHOP_TOKEN",
+                "webhook_secrets": "env:SHOP_SECRET",
+                "base_url": str(self.shop.base_url).rstrip("/"),
+            },
+        }
+        named = [text for flag, values in options.items() for k, v in values.items() for text in (flag, f"{k}={v}")]
+        self.run(
+            "init",
+            *("--marketplace", "sharetribe", "--channel", "acme", "--channel-connector", "shopify", "--any-seller"),
+            *("--database", f"sqlite:///{self.folder}/trueup.db"),
+            *named,
+        )
+
+    def listing(self, title: str, stock: int) -> str:
+        body = {"listings": [{"title": title, "stock": stock}]}
+        made = self.marketplace.post("/_control/listings", json=body).raise_for_status().json()
+        return str(made["listings"][0]["id"])
+
+    def stock(self, listing_id: str) -> int:
+        found = self.marketplace.get(f"/_control/listings/{listing_id}").raise_for_status().json()
+        return sum(adjustment["quantity"] for adjustment in found["adjustments"])
+
+    def sell(self, **units: int) -> None:
+        lines = [{"sku": sku, "quantity": quantity} for sku, quantity in units.items()]
+        self.shop.post("/_control/orders", json={"orders": [{"lines": lines}]}).raise_for_status()
+        # The channel reads no second before it is over.
+        self.shop.post("/_control/clock", json={"seconds": 5}).raise_for_status()
+
+
+@pytest.fixture
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    monkeypatch.setenv("ST_SECRET", "sandbox-secret")
+    monkeypatch.setenv("SHOP_TOKEN", "shpat_sandbox")
+    monkeypatch.setenv("SHOP_SECRET", "sandbox-secret")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with ExitStack() as stack:
+        marketplace = stack.enter_context(serve(sharetribe.create_app(sharetribe.Options())))
+        clock = OffsetClock(SystemClock())
+        shop = stack.enter_context(serve(shopify.create_app(shopify.Options(), clock)))
+        made = Setting(tmp_path, marketplace, shop)
+        stack.callback(made.close)
+        yield made
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+def test_from_nothing_to_stock_that_is_true(setting: Setting) -> None:
+    mug, six = setting.listing("Mug", 10), setting.listing("Glass", 20)
+    setting.init()
+
+    assert setting.ask("doctor")["ok"]
+    assert setting.ask("sweep") | {"last_swept_at": ""} == {"listings": 2, "new": 2, "last_swept_at": ""}
+
+    setting.sell(MUG=3, SIX=2)
+    assert setting.ask("poll")["channels"] == [{"channel": "acme", "at_head": True, "error": None}]
+    assert setting.ask("status")["unlinked_units"] == 5
+
+    links = f"channel,sku,listing_id,units\nacme,MUG,{mug},1\nacme,SIX,{six},6\n"
+    setting.run("links", "import", "-", stdin=links)
+    plan = {entry["listing_id"]: entry for entry in setting.ask("plan", "--fresh")["listings"]}
+    assert {name: (entry["total"], entry["new_total"]) for name, entry in plan.items()} == {mug: (10, 7), six: (20, 8)}
+    assert all(entry["held"] == "shadow: acme" and entry["fresh"] for entry in plan.values())
+
+    setting.run("reconcile")
+    assert (setting.stock(mug), setting.stock(six)) == (10, 20), "nothing is written for a channel in shadow"
+
+    setting.run("holds", "lift", "channel", "acme")
+    assert setting.ask("reconcile")["applied"] == 2
+    assert (setting.stock(mug), setting.stock(six)) == (7, 8)
+    assert setting.ask("plan")["listings"] == []
+    setting.run("poll")
+    assert setting.run("status", "--check").startswith("The stock is true.")
+
+
+def test_a_correction_moves_what_was_taken(setting: Setting) -> None:
+    mug, cup = setting.listing("Mug", 10), setting.listing("Cup", 10)
+    setting.init()
+    setting.run("sweep")
+    setting.run("holds", "lift", "channel", "acme")
+    setting.run("links", "import", "-", stdin=f"channel,sku,listing_id\nacme,MUG,{mug}\n")
+    setting.sell(MUG=4)
+    setting.run("poll")
+    setting.run("reconcile")
+    assert (setting.stock(mug), setting.stock(cup)) == (6, 10)
+
+    correction = ("links", "correct", "--channel", "acme", "--sku", "MUG", "--from", mug, "--to", cup)
+    assert "Repeat with --yes" in setting.run(*correction)
+    setting.run(*correction, "--yes")
+    setting.run("reconcile")
+    assert (setting.stock(mug), setting.stock(cup)) == (10, 6)
+
+
+def test_refused_credentials_hold_an_account_until_doctor_finds_it_well(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.init()
+    setting.run("sweep")
+    with monkeypatch.context() as wrong:
+        wrong.setenv("SHOP_TOKEN", "shpat_wrong")
+        setting.run("poll", code=3)
+        assert "re-authorisation" in {hold["reason"] for hold in setting.ask("holds", "list")["holds"]}
+        failed = [check for check in setting.ask("doctor", code=1)["checks"] if not check["ok"]]
+        assert failed
+        assert all(check["remedy"] for check in failed)
+    setting.run("doctor")
+    assert {hold["reason"] for hold in setting.ask("holds", "list")["holds"]} == {"shadow"}
+    assert "needs-reauthorisation" not in setting.ask("status")["anomalies"]
+    setting.run("poll")
