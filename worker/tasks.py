@@ -16,12 +16,16 @@ from celery import Celery
 from connectors.errors import ConnectorError
 from worker import schedule
 from worker.doorbell import Doorbell
+from worker.gate import Gate
 from worker.housekeeping import Housekeeping
 from worker.services import Services
 from worker.store import StorageUnavailable
 from worker.store.ticks import claim_tick, tick_is_due
 
 log = structlog.get_logger(__name__)
+
+AT_ONCE = {schedule.INTAKE: 1, schedule.RECONCILE: 2, schedule.UPKEEP: 1}
+"""How many threads of a process drain the same at once; each drains batches, and its calls go out side by side."""
 
 POLL_CHANNEL = "trueup.poll_channel"
 DRAIN_SECONDS = 20.0
@@ -39,11 +43,17 @@ class Tasks:
         self._app = app
         self._bell = bell
         self._housekeeping = Housekeeping(services)
+        self._gates = {name: Gate(most) for name, most in AT_ONCE.items()}
 
     def intake(self) -> None:
         """Handle waiting deliveries, then fetch the orders that somebody asked for."""
-        for drain in (self._services.inbox.drain, self._services.fetcher.drain):
-            self._drain(drain, schedule.INTAKE, then=schedule.RECONCILE)
+        self._drain(self._take_in, schedule.INTAKE)
+
+    def _take_in(self) -> int:
+        handled = self._services.inbox.drain() or self._services.fetcher.drain()
+        if handled:
+            self._bell.ring(schedule.RECONCILE)
+        return handled
 
     def reconcile(self) -> None:
         """Write what is due to the marketplace; never before the feed has been read to its head since we started."""
@@ -62,8 +72,9 @@ class Tasks:
         self._drain(self._services.keeper.drain, schedule.UPKEEP)
 
     def sweep(self) -> None:
-        """Compare every listing, when its time has come."""
+        """Compare every listing, when its time has come: with what the feed has told up to now."""
         if self._claims("sweep", self._services.settings.schedule.sweep_seconds):
+            self._services.feed.follow()
             self._services.sweeper.sweep()
             self._bell.ring(schedule.UPKEEP)
 
@@ -105,16 +116,16 @@ class Tasks:
         """Send the messages that are owed."""
         self._services.alerts.send_due()
 
-    def _drain(self, drain: Callable[[], int], task: str, *, then: str | None = None) -> None:
+    def _drain(self, drain: Callable[[], int], task: str) -> None:
         """Call `drain` until nothing is left; ring `task` again when the time is up before that."""
         clock = self._services.clock
         deadline = clock.monotonic() + DRAIN_SECONDS
-        while drain():
-            if then is not None:
-                self._bell.ring(then)
-            if clock.monotonic() >= deadline:
-                self._bell.ring(task)
-                return
+        with self._gates[task].entered() as rounds:
+            for _ in rounds:
+                while drain():
+                    if clock.monotonic() >= deadline:
+                        self._bell.ring(task)
+                        return
 
     def _claims(self, name: str, every_seconds: float) -> bool:
         """Whether this process may run `name` now: two beats, or ten workers, make no second run."""

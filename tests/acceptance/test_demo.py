@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from rich.progress import Progress
 
@@ -92,6 +94,28 @@ def test_a_broken_number_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
     (difference,) = json.loads(figures.read_text())["differences"]
     assert "units and must have" in difference
+
+
+def test_it_stays_up_on_demand_until_interrupted() -> None:
+    with subprocess.Popen([*DEMO, "--limit", "40", "--keep"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said: dict[str, str] = {}
+        for line in process.stdout:
+            name, _, value = line.rstrip().partition("  ")
+            said[name] = value.strip()
+            if "until Ctrl-C" in line:
+                break
+        shown = httpx.get(said["metrics"], trust_env=False)
+        state = httpx.get(f"{said['marketplace']}/_control/state", trust_env=False)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+    assert (shown.status_code, state.status_code) == (200, 200)
+    assert said["webhook secret"]
+    assert process.returncode == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(said["metrics"], trust_env=False)
+    assert not Path(said["configuration"]).exists()
 
 
 def test_a_file_that_cannot_be_replayed_is_refused_with_its_lines(tmp_path: Path) -> None:

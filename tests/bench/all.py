@@ -31,8 +31,8 @@ from worker.demo import Options, run
 Figures = Mapping[str, Any]
 
 INTRODUCTION = """\
-What `make bench` prints. Counts and ratios mean the same everywhere; rates are those of the machine below, which carried
-both sandboxes, trueup and the program that places the orders at the same time."""
+What `make bench` prints. Counts and ratios mean the same everywhere; rates are those of the machine below, which
+carried both sandboxes, trueup and the program that places the orders at the same time."""
 
 
 @dataclass(frozen=True, slots=True)

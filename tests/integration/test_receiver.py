@@ -287,9 +287,9 @@ def test_a_head_without_end_is_cut_off(site: Site, monkeypatch: pytest.MonkeyPat
     with socket.create_connection((host, int(port)), timeout=WITHIN_SECONDS) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
         with contextlib.suppress(ConnectionError):
-            for _ in range(100_000):
+            for _ in range(5_000):
                 connection.sendall(b"x" * 1000)
-            pytest.fail("100 MB of headers were taken")
+            pytest.fail("5 MB of headers were taken")
 
 
 def test_a_request_that_stops_coming_is_cut_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

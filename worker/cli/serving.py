@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +14,8 @@ from worker.cli.output import note
 
 if TYPE_CHECKING:
     from config.settings import Settings
+
+NOTICES_SIGNALS_WITHIN_SECONDS = 0.5
 
 
 def run(config: Config = None) -> None:
@@ -28,7 +31,7 @@ def run(config: Config = None) -> None:
     try:
         embedded.start()
         note(f"Receiving on {embedded.receiver_url}. Ctrl-C ends it.")
-        embedded.wait()
+        _wait()
     except KeyboardInterrupt:
         note("Ending: running work is brought to its end.")
     except OSError as error:
@@ -102,17 +105,31 @@ def web(config: Config = None) -> None:
         settings = services.settings
         bell = Doorbell(make_app(settings), QUEUE_OF)
         server = WebServer(create_app(services, bell), settings.web.host, settings.web.port)
+        _end_on_sigterm()
         try:
-            server.run()
+            note(f"Receiving on {server.start()}. Ctrl-C ends it.")
+            _wait()
+        except KeyboardInterrupt:
+            note("Ending: what was received is stored.")
         except OSError as error:
             raise _cannot_listen(settings, error) from None
         finally:
+            server.stop()
             bell.close()
 
 
 def _end_on_sigterm() -> None:
     """SIGTERM ends the process as Ctrl-C does: by an exception in the main thread, which then cleans up."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _wait() -> None:
+    """Let the other threads work until a signal raises here.
+
+    In turns: one wait without an end would sleep through a signal that came in just before it.
+    """
+    while True:
+        time.sleep(NOTICES_SIGNALS_WITHIN_SECONDS)
 
 
 def _require_shared_broker(settings: Settings) -> None:

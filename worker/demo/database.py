@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, create_engine, text
 
 from worker.demo.proof import Books, PairNumbers
 
@@ -61,7 +61,7 @@ class Operations:
 class Database:
     """Read-only look at one database."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self._engine = create_engine(url)
 
     def waiting_deliveries(self) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from config import loading, logging
 from config.settings import LogSettings
+from connectors.clock import SystemClock
 from worker.demo import buyers, catalogue, observations, proof, quiet, replay, report, sales, sandboxes, setting
 from worker.demo.catalogue import Catalogue
 from worker.demo.control import Control
@@ -101,6 +101,7 @@ class Scene:
         self._stack = ExitStack()
         self._catalogue: Catalogue = catalogue.build(planned.committed_by_sku(), options.seed)
         self._half_way_peak_rss_mb = 0.0
+        self._clock = SystemClock()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -161,14 +162,14 @@ class Scene:
         """Replay, wait until it is quiet, prove."""
         if not self._options.backlog:
             self._start_trueup()
-        started = time.monotonic()
+        started = self._clock.monotonic()
         with _progress(self._console) as progress:
             purchases = self._place(progress)
             if self._options.backlog:
-                started = time.monotonic()
+                started = self._clock.monotonic()
                 self._start_trueup()
             restless = self._settle(progress)
-        seconds = time.monotonic() - started
+        seconds = self._clock.monotonic() - started
         usage = Usage.of(self._trueup.ask("usage"))
         proved = self._prove(purchases.line_ids)
         differences = [*restless, *proved.differences]
@@ -192,13 +193,19 @@ class Scene:
     def stay(self) -> None:
         """Print where everything is, and wait for Ctrl-C."""
         say = self._console.print
-        for name, address in self._endpoints().items():
-            say(f"{name:12} {address}", highlight=False)
-        say(f"{'':12} client id {self._marketplace_options['client_id']}", highlight=False)
-        say(f"{'':12} client secret {self._marketplace_options['client_secret']}", highlight=False)
-        say(f"{'':12} shop access token {self._shop_options['access_token']}", highlight=False)
-        say(f"{'':12} webhook secret {self._shop_options['client_secret']}", highlight=False)
-        say("Everything stays up until Ctrl-C. What is on the control surfaces of the sandboxes: GET /_control/state")
+        facts = {
+            **self._endpoints(),
+            "configuration": str(self._configuration),
+            "client id": self._marketplace_options["client_id"],
+            "client secret": self._marketplace_options["client_secret"],
+            "shop token": self._shop_options["access_token"],
+            "webhook secret": self._shop_options["client_secret"],
+        }
+        say()
+        for name, value in facts.items():
+            say(f"{name:15} {value}", highlight=False, soft_wrap=True)
+        say("The sandboxes show their whole state under /_control/state.")
+        say("All stays up until Ctrl-C.")
         stopped = threading.Event()
         try:
             while not stopped.wait(1):
@@ -218,7 +225,7 @@ class Scene:
         task = progress.add_task("placing orders", total=total)
         purchases = buyers.plan(self._catalogue, total, self._options.seed)
         crowd = buyers.Buyers(self._marketplace, purchases)
-        shop = Shop(self._shop, has_room=self._has_room)
+        shop = Shop(self._shop, self._clock, has_room=self._has_room)
 
         def placed(lines: int) -> None:
             progress.update(task, completed=lines)
@@ -247,7 +254,9 @@ class Scene:
                 self._half_way_peak_rss_mb = self._trueup.ask("usage")["peak_rss_mb"]
 
         try:
-            quiet.wait_until_quiet(self._database, self._shop, self._marketplace, orders=orders, on_look=looked)
+            quiet.wait_until_quiet(
+                self._database, self._shop, self._marketplace, orders=orders, clock=self._clock, on_look=looked
+            )
         except quiet.NeverQuietError as restless:
             return [Difference("quiet", "", str(restless))]
         progress.update(task, total=1, completed=1, description="settled")

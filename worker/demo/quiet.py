@@ -6,17 +6,17 @@ due, and the marketplace did not change meanwhile. How long that takes does not 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from connectors.clock import Clock
 from worker.demo.control import Control
 from worker.demo.database import Database, Work
 
 LOOK_SECONDS = 0.2
-PATIENCE_SECONDS = 120.0
-"""For how long nothing may move before waiting is given up."""
+PATIENCE_SECONDS = 240.0
+"""For how long nothing may move before waiting is given up: longer than work may be put off and still count as due."""
 SETTLING = timedelta(seconds=5)
 """A shop's seconds are read when they are over, and some more for the shop's answer to arrive."""
 
@@ -38,30 +38,31 @@ def wait_until_quiet(
     marketplace: Control,
     *,
     orders: int,
+    clock: Clock,
     on_look: Callable[[Mapping[str, int]], None] = lambda left: None,
 ) -> None:
     """Return once it is quiet with that many orders known. `on_look` is told what is left. Raises `NeverQuietError`."""
-    changed_at = placed_at = datetime.now(UTC)
-    moved_at = time.monotonic()
+    changed_at = placed_at = clock.now()
+    moved_at = clock.monotonic()
     before: _Sight | None = None
     quiet_before = False
     while True:
         sight = _look(database, shop, marketplace)
         if before is None or sight.sequence != before.sequence:
-            changed_at = datetime.now(UTC)
+            changed_at = clock.now()
         if before is None or _moves(before) != _moves(sight):
-            moved_at = time.monotonic()
+            moved_at = clock.monotonic()
         left = _left(sight, orders, placed_at, changed_at)
         on_look(left)
         # Twice, because the sides are not looked at in the same instant.
         if not left and quiet_before and before is not None and before.sequence == sight.sequence:
             return
         quiet_before = not left
-        if time.monotonic() - moved_at > PATIENCE_SECONDS:
+        if clock.monotonic() - moved_at > PATIENCE_SECONDS:
             what = ", ".join(f"{name}: {count}" for name, count in left.items())
             raise NeverQuietError(f"nothing has moved for {PATIENCE_SECONDS:.0f} seconds, but there is still: {what}")
         before = sight
-        time.sleep(LOOK_SECONDS)
+        clock.sleep(LOOK_SECONDS)
 
 
 def _look(database: Database, shop: Control, marketplace: Control) -> _Sight:
@@ -81,6 +82,6 @@ def _left(sight: _Sight, orders: int, placed_at: datetime, changed_at: datetime)
         left["orders not known"] = orders - sight.work.orders
     if sight.work.poll_read_at is None or sight.work.poll_read_at < placed_at + SETTLING:
         left["shop's last changes not polled"] = 1
-    if sight.work.feed_read_at is None or sight.work.feed_read_at < changed_at:
+    if sight.work.feed_read_at is None or sight.work.feed_read_at <= changed_at:
         left["marketplace's last changes not read"] = 1
     return left

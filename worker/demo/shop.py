@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
+from connectors.clock import Clock
 from worker.demo.control import Control
 from worker.demo.replay import GiveBack, LineKey, PlaceOrder, Replay, Step
 
@@ -17,9 +17,10 @@ LOOK_SECONDS = 0.01
 class Shop:
     """Places a replay on the shop."""
 
-    def __init__(self, control: Control, *, has_room: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, control: Control, clock: Clock, *, has_room: Callable[[], bool] = lambda: True) -> None:
         """`has_room` tells whether trueup has few enough deliveries waiting to be sent more."""
         self._control = control
+        self._clock = clock
         self._has_room = has_room
         self.line_ids: dict[LineKey, str] = {}
         """What the shop calls each line."""
@@ -60,7 +61,7 @@ class Shop:
 
     def _wait_for_room(self) -> None:
         while not (self.unsent <= MOST_UNSENT and self._has_room()):
-            time.sleep(LOOK_SECONDS)
+            self._clock.sleep(LOOK_SECONDS)
 
     @property
     def unsent(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kombu import Connection
 
-from connectors.contract import Check, Hooks
+from connectors.contract import Channel, Check, Hooks
 from connectors.errors import ConnectorError
 from worker.housekeeping import hook_address
 from worker.store import StorageUnavailable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from worker.services import Services
 
 BROKER_SECONDS = 5
+WEBHOOK = "webhook"
+"""How connectors name what they try of webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,15 @@ class Doctor:
             yield Examined("database", check)
         yield Examined("broker", self._broker())
         name = services.marketplace_name
-        yield from self._account(HoldScope.MARKETPLACE, name, services.marketplace.check, stored=stored)
+        yield from self._account(HoldScope.MARKETPLACE, name, self._checks(services.marketplace.check), stored=stored)
         if not services.channels:
             remedy = "add a [channels.NAME] table to the configuration"
             yield Examined("channels", Check("channels", False, "none is configured", remedy))
         for name, channel in services.channels.items():
-            yield from self._account(HoldScope.CHANNEL, name, channel.check, stored=stored)
-            yield Examined(name, self._webhooks(name))
+            # Registered first, so that the channel's own look at its webhooks finds what is missing for good.
+            registered = self._webhooks(name)
+            yield from self._account(HoldScope.CHANNEL, name, self._of_channel(name, channel), stored=stored)
+            yield Examined(name, registered)
         yield Examined("alerts", self._alerts())
 
     # --- our own ----------------------------------------------------------------------------------------------
@@ -104,24 +108,32 @@ class Doctor:
 
     # --- vendors ----------------------------------------------------------------------------------------------
 
-    def _account(
-        self, scope: HoldScope, name: str, check: Callable[[], Sequence[Check]], *, stored: bool
-    ) -> Iterator[Examined]:
+    def _of_channel(self, name: str, channel: Channel) -> Sequence[Check]:
+        checks = self._checks(channel.check)
+        if self._address(name):
+            return checks
+        # Without a public address the channel lives by polling, on purpose: its webhooks need not be there.
+        return [found for found in checks if found.ok or not found.name.startswith(WEBHOOK)]
+
+    def _checks(self, check: Callable[[], Sequence[Check]]) -> Sequence[Check]:
         try:
-            checks = check()
+            return check()
         except ConnectorError as error:
-            checks = [
-                Check("access", False, str(error), "check the account's settings; then run `trueup doctor` again")
-            ]
+            return [Check("access", False, str(error), "check the account's settings, then run `trueup doctor` again")]
+
+    def _account(self, scope: HoldScope, name: str, checks: Sequence[Check], *, stored: bool) -> Iterator[Examined]:
         for found in checks:
             yield Examined(name, found)
         # Webhooks that are missing say nothing about credentials.
-        if stored and checks and all(found.ok or found.name.startswith("webhook") for found in checks):
+        if stored and checks and all(found.ok or found.name.startswith(WEBHOOK) for found in checks):
             self._services.accounts.works(scope, name)
+
+    def _address(self, name: str) -> str:
+        return hook_address(self._services.settings.web.public_url, name)
 
     def _webhooks(self, name: str) -> Check:
         channel = self._services.channels[name]
-        address = hook_address(self._services.settings.web.public_url, name)
+        address = self._address(name)
         if not isinstance(channel, Hooks):
             return Check("registrations", True, "this connector has no webhooks: sales are found by polling")
         if not address:

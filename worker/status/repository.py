@@ -23,7 +23,6 @@ from worker.store.tables import (
     OrderRow,
     OrderState,
     Pair,
-    Tick,
 )
 
 DUE_UNITS = Pair.committed - Pair.waived - Pair.applied
@@ -83,10 +82,6 @@ def unlinked_units(transaction: Transaction) -> int:
 def cursors(transaction: Transaction) -> dict[str, datetime | None]:
     """Cursor name -> when it last reached the head."""
     return {row.name: row.current_at for row in transaction.execute(select(Cursor.name, Cursor.current_at))}
-
-
-def last_run(transaction: Transaction, name: str) -> datetime | None:
-    return transaction.scalar(select(Tick.ran_at).where(Tick.name == name))
 
 
 def last_swept(transaction: Transaction) -> datetime | None:

@@ -41,6 +41,7 @@ FACTS = (
     ListingRow.zero_since,
     ListingRow.close_done,
     ListingRow.closed_by_us_at,
+    ListingRow.next_attempt_at,
     ListingRow.next_upkeep_at,
     ListingRow.state_author,
     ListingRow.state_changed_at,

@@ -124,6 +124,9 @@ class Sweeper:
 
 
 def _differs(listing: Listing, held: Any) -> bool:
+    if held.next_attempt_at is not None:
+        # A compare-and-set is about to tell, at no cost.
+        return False
     if listing.state is not held.state or listing.stock.kind is not held.stock_kind:
         return True
     return listing.stock.kind is StockKind.COUNTED and listing.stock.total != held.total

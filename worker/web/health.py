@@ -113,11 +113,13 @@ class Health:
         }
         if (feed := self._lags.feed(seen, now)) is not None:
             findings["feed"] = _behind("the change feed", feed)
-        for name, lag in self._lags.polls(seen, now, silent=silent).items():
-            findings[f"poll:{name}"] = _behind(f"the poll of {name}", lag)
-        for name in sorted(silent):
-            # An anomaly asks for new credentials already; one channel must not hide the others' state.
-            findings[f"poll:{name}"] = Finding(ok=True, detail="not polled: its credentials are refused")
+        for name, lag in self._lags.polls(seen, now).items():
+            findings[f"poll:{name}"] = (
+                # An anomaly asks for new credentials already; one channel must not hide the others' state.
+                Finding(ok=True, detail="not polled: its credentials are refused")
+                if name in silent
+                else _behind(f"the poll of {name}", lag)
+            )
         return findings
 
     def _knock(self) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,12 +49,11 @@ class Lags:
             return None
         return self._lag(backlog, FEED, self._settings.schedule.feed_seconds, now)
 
-    def polls(self, backlog: Backlog, now: datetime, *, silent: Collection[str] = ()) -> Mapping[str, Lag]:
-        """By channel, without the `silent` ones, which nobody reads on purpose."""
+    def polls(self, backlog: Backlog, now: datetime) -> Mapping[str, Lag]:
+        """By channel."""
         return {
             name: self._lag(backlog, cursor_name(name), channel.poll_seconds, now)
             for name, channel in self._settings.channels.items()
-            if name not in silent
         }
 
     def _lag(self, backlog: Backlog, cursor: str, every_seconds: float, now: datetime) -> Lag:

@@ -3,8 +3,11 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from apprise import AppriseResult
 from pydantic import SecretStr
 
 from worker.alerts.destinations import Destination
@@ -38,6 +41,14 @@ def test_an_address_that_apprise_does_not_know_fails_without_being_named(
     captured = capfd.readouterr()
     for text in (root_log.getvalue(), captured.out, captured.err, destination.name, repr(destination)):
         assert "t0ps3cret" not in text
+
+
+def test_what_a_service_says_about_a_failure_is_kept_without_the_address() -> None:
+    destination = Destination(SecretStr("json://me:t0ps3cret@example.com/path/t0ken-of-mine?a=b"), 1)
+    said = SimpleNamespace(message="POST http://example.com/path/t0ken-of-mine\nas me:t0ps3cret gave error=503")
+    result = SimpleNamespace(logs=lambda: [said], status=None)
+
+    assert destination._reason(cast("AppriseResult", result)) == "POST http://***/***/*** as me:*** gave error=503"
 
 
 def test_a_destination_is_named_by_its_place_and_kind() -> None:

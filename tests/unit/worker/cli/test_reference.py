@@ -53,7 +53,7 @@ def test_help_needs_none_of_the_heavy_rooms() -> None:
     code = (
         "import sys, worker.cli\n"
         "heavy = {'sqlalchemy', 'celery', 'httpx', 'pydantic', 'alembic', 'apprise', 'starlette'} & set(sys.modules)\n"
-        "sys.exit(' '.join(sorted(heavy)))"
+        "print(*sorted(heavy))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.stdout, ended.stderr) == ("\n", "")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from connectors.sandbox.clock import VirtualClock
 from worker.demo import replay
 from worker.demo.replay import LineKey
 from worker.demo.sales import SalesLine
@@ -35,7 +36,7 @@ class Control:
 
 
 def placed(control: Control, *rows: tuple[str, str, int], **options: Any) -> Shop:
-    shop = Shop(control, **options)  # type: ignore[arg-type]
+    shop = Shop(control, VirtualClock(), **options)  # type: ignore[arg-type]
     shop.place(replay.plan([SalesLine(*row) for row in rows]))
     return shop
 

@@ -169,6 +169,7 @@ def test_closing_stores_what_waits_and_refuses_the_rest() -> None:
             await batcher.store(delivery("too late"))
         shelf.open.set()
         await closing
+        assert shelf.stored == ["0", "1", "2"]
         await asyncio.gather(*taken)
 
-    assert run(test).stored == ["0", "1", "2"]
+    run(test)

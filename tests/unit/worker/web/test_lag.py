@@ -57,9 +57,5 @@ def test_a_poll_is_judged_by_its_channels_own_rhythm() -> None:
     assert not lags().polls(late, NOW)[CHANNEL].ok
 
 
-def test_a_silent_channel_is_not_judged() -> None:
-    assert lags().polls(seen(), NOW, silent={CHANNEL}) == {}
-
-
 def test_a_clock_ahead_of_ours_makes_no_negative_age() -> None:
     assert lags().deliveries(seen(oldest=NOW + timedelta(seconds=5)), NOW).age == timedelta(0)
