@@ -40,7 +40,19 @@ SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 """Shapes of secrets within texts, such as a password in an address, and what is written instead."""
 
-QUIET = ("httpcore", "httpx", "urllib3", "apprise", "amqp", "kombu", "alembic", "markdown", "asyncio")
+QUIET = (
+    "celery.app.trace",
+    "celery.worker.strategy",
+    "httpcore",
+    "httpx",
+    "urllib3",
+    "apprise",
+    "amqp",
+    "kombu",
+    "alembic",
+    "markdown",
+    "asyncio",
+)
 """Libraries that tell every step at `info`; only their warnings are worth a line beside ours."""
 
 MIN_SECRET_LENGTH = 4

@@ -51,6 +51,8 @@ class Evidence(StrEnum):
 
 
 class StockKind(StrEnum):
+    """Whether a listing has a number at all."""
+
     COUNTED = "counted"
     UNLIMITED = "unlimited"
     UNDEFINED = "undefined"
@@ -74,6 +76,8 @@ UNDEFINED = Stock(StockKind.UNDEFINED)
 
 
 class ListingState(StrEnum):
+    """Whether a listing is on sale."""
+
     DRAFT = "draft"
     PENDING_APPROVAL = "pending_approval"
     PUBLISHED = "published"
@@ -112,6 +116,8 @@ class Author(StrEnum):
 
 
 class ReservationState(StrEnum):
+    """How far a marketplace transaction has come with the units it holds."""
+
     PENDING = "pending"
     PROPOSED = "proposed"
     ACCEPTED = "accepted"

@@ -85,7 +85,9 @@ class Embedded:
 
     def wait(self) -> None:
         """Wait until somebody calls `stop`."""
-        self._stopped.wait()
+        # In turns: a signal that arrives right before a wait without end would not be seen until another.
+        while not self._stopped.wait(0.5):
+            pass
 
     def stop(self) -> None:
         """Stop taking things in, let running work finish, close everything. Idempotent."""

@@ -165,7 +165,8 @@ class Services:
                         {
                             "name": name,
                             "seller_id": channel.seller,
-                            "counted_from": channel.counted_from or now,
+                            # Vendors stamp whole seconds: an order of this very second must not seem older.
+                            "counted_from": channel.counted_from or now.replace(microsecond=0),
                             "created_at": now,
                         },
                     )

@@ -77,9 +77,14 @@ class Setting:
 
     def sell(self, **units: int) -> None:
         lines = [{"sku": sku, "quantity": quantity} for sku, quantity in units.items()]
+        # The shop stamps whole seconds: an order of the second in which it was set up would seem to be older.
+        self._advance_shop(1)
         self.shop.post("/_control/orders", json={"orders": [{"lines": lines}]}).raise_for_status()
         # The channel reads no second before it is over.
-        self.shop.post("/_control/clock", json={"seconds": 5}).raise_for_status()
+        self._advance_shop(5)
+
+    def _advance_shop(self, seconds: float) -> None:
+        self.shop.post("/_control/clock", json={"seconds": seconds}).raise_for_status()
 
 
 @pytest.fixture

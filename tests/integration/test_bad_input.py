@@ -23,6 +23,11 @@ def put(world: World, body: bytes, *, channel: str = CHANNEL, name: str = "d") -
     world.services.inbox.put([Incoming(channel, name, name, "orders", body, True, world.clock.now(), "c")])
 
 
+def fill(world: World, body: bytes) -> None:
+    for number in range(2000):
+        put(world, body + b" " * 2000, name=f"d{number}")
+
+
 def drain(world: World) -> None:
     while world.services.inbox.drain():
         pass
@@ -175,8 +180,7 @@ def test_a_full_disk_fails_loudly_loses_nothing_and_goes_on_when_there_is_room(
         room["pages"] = transaction.exec_driver_sql("PRAGMA page_count").scalar_one()
     body = webhook_body(world.channel.put("1", {"A": 2}))
     with pytest.raises(StorageUnavailable, match="full"):
-        for number in range(2000):
-            put(world, body + b" " * 2000, name=f"d{number}")
+        fill(world, body)
     room["pages"] = 2**30
     drain(world)
     world.poll()

@@ -50,7 +50,7 @@ def test_refused_credentials_are_noticed_by_the_webhook_check(world: World) -> N
     def refuse(_address: str) -> list[Subscription]:
         raise Unauthorized("revoked", account=CHANNEL)
 
-    world.channel.subscribe = refuse  # type: ignore[method-assign]
+    world.channel.subscribe = refuse  # type: ignore[method-assign, assignment]
     Housekeeping(world.services).check_subscriptions()
     assert world.holds() == ["re-authorisation"]
 

@@ -236,3 +236,17 @@ def test_identical_lines_of_one_order_both_count(world: World) -> None:
     world.poll()
     world.reconcile()
     assert world.total() == 6
+
+
+def test_a_line_of_an_ended_link_never_reaches_the_link_that_followed_it(world: World) -> None:
+    world.listing("L", 10)
+    world.listing("M", 10)
+    start = world.clock.now()
+    world.link("A", "L", from_at=start, until_at=start + timedelta(seconds=60))
+    world.link("A", "M", from_at=start + timedelta(seconds=60))
+    world.sell("1", {"A": 2})
+    world.reconcile()
+    world.pass_time(100)
+    world.sell("1", {"A": 5})
+    world.reconcile()
+    assert (world.total("L"), world.total("M")) == (5, 10)

@@ -1,4 +1,4 @@
-"""The promises P1 to P8, each by name. Most sentences behind them have tests of their own in the modules beside this."""
+"""The promises P1 to P8, each by name. Most sentences behind them have tests of their own, in the modules beside."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_p5_do_no_harm(store: Store, total: int) -> None:
     world.sell("1", {"A": 5, "B": 5, "C": 5})
     world.settle_down(seconds=100)
     assert world.total("L") == 0
-    assert world.marketplace.states["L"] is ListingState.CLOSED
+    assert world.listing_row("L").state is ListingState.CLOSED
     world.marketplace.edit("THEIRS", 4)
     world.marketplace.edit("L", 9)
     world.settle_down(seconds=100)

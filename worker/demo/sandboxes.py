@@ -18,6 +18,8 @@ LOST_AFTER = LOST_BEFORE = 0.01
 SHOP_BUCKET_POINTS = 200_000
 """A real shop grants 2,000 and 100 a second; with that, polling would set the pace of the demo."""
 SHOP_RESTORE_POINTS_PER_SECOND = 50_000
+SHOP_RETRY_TIME_SCALE = 0.02
+"""A real shop tries an unanswered webhook again after about a minute, here after about a second."""
 
 SHOP_DOMAIN = "demo-shop.myshopify.com"
 
@@ -44,6 +46,7 @@ def start_shop(folder: Path, seed: int) -> tuple[ServerProcess, Mapping[str, Any
         "client_secret": _secret("webhooks", seed),
         "bucket_points": SHOP_BUCKET_POINTS,
         "restore_points_per_second": SHOP_RESTORE_POINTS_PER_SECOND,
+        "retry_time_scale": SHOP_RETRY_TIME_SCALE,
         "delivery_faults": {"duplicate_rate": DUPLICATED, "reorder_rate": REORDERED, "drop_rate": DROPPED},
     }
     return _start("shopify", options, folder), options

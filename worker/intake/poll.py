@@ -49,8 +49,8 @@ class Poller:
     def poll(self, name: str, *, within: timedelta = timedelta(seconds=50)) -> bool:
         """Read one channel to its head, or for `within`; returns whether the head was reached.
 
-        While it catches up over several pages, what a page makes due waits for the head (at most `CATCHING_UP`), so that
-        a backlog is written once for each listing and not once for each page.
+        While it catches up over several pages, what a page makes due waits for the head (at most `CATCHING_UP`), so
+        that a backlog is written once for each listing and not once for each page.
 
         Each page and the cursor behind it are one transaction, so a crash repeats at most a page, without harm. Raises
         what the connector raises, after placing a hold if the credentials were refused.

@@ -94,8 +94,10 @@ class Intake:
         """Take whole orders (or tombstones) of one channel in, within the caller's transaction.
 
         Locks the orders and then the listings concerned, each in the order of their ids. Listings whose pairs changed
-        are due when this returns, or after `due_after` when more of the kind is about to follow. Raises OverflowError, naming no order, when units exceed 64 bits: the caller then
-        takes the orders in one by one and parks that one.
+        are due when this returns, or after `due_after` when more of the kind is about to follow.
+
+        Raises OverflowError, naming no order, when units exceed 64 bits: the caller then takes the orders in one by
+        one and parks that one.
         """
         now = self._clock.now()
         if not snapshots:

@@ -98,16 +98,15 @@ class NewPair:
 def pairs_for(placed_at: datetime, versions: Sequence[LinkVersion]) -> Sequence[NewPair]:
     """The pairs of a line placed at `placed_at`: one for each listing its SKU is linked to.
 
-    A line belongs to the version in force when it was placed. One placed before every version belongs to the earliest
-    of those that are still to come; one placed after they all ended belongs to none.
+    A line belongs to what was in force when it was placed. Only if nothing was, it belongs to the earliest that is still
+    to come; a line placed after everything had ended belongs to nothing.
     """
+    alive = [version for version in versions if version.until_at is None or version.until_at > placed_at]
+    in_force = [version for version in alive if version.from_at <= placed_at]
+    next_start = min((version.from_at for version in alive), default=placed_at)
     chosen: dict[str, NewPair] = {}
-    for version in sorted(versions, key=lambda version: version.from_at):
-        if version.until_at is not None and version.until_at <= placed_at:
-            continue
-        chosen.setdefault(
-            version.listing_id, NewPair(version.listing_id, version.units, before_start=version.from_at > placed_at)
-        )
+    for version in in_force or [version for version in alive if version.from_at == next_start]:
+        chosen.setdefault(version.listing_id, NewPair(version.listing_id, version.units, before_start=not in_force))
     return list(chosen.values())
 
 

@@ -312,8 +312,8 @@ def _orphan(listing_id: str, adjustment: str) -> Finding:
     return Finding(
         Kind.ORPHAN,
         f"Adjustment {adjustment} of listing {listing_id} was made with our credentials, but no operation of ours fits"
-        " it. Nothing is written to this listing until a person has looked: is another program using these credentials, or"
-        f" was the database restored? Then `trueup holds lift listing {listing_id}`.",
+        " it. Nothing is written to this listing until a person has looked: is another program using these"
+        f" credentials, or was the database restored? Then `trueup holds lift listing {listing_id}`.",
         listing_id=listing_id,
         key=adjustment,
         detail={"adjustment": adjustment},

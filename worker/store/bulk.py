@@ -38,8 +38,11 @@ def insert_missing(transaction: Transaction, row: type[DeclarativeBase], values:
         return 0
     table = table_of(row)
     insert = sqlite.insert(table) if transaction.dialect.name == "sqlite" else postgresql.insert(table)
-    # Executed many times, not compiled once for each number of rows; both drivers add the row counts up.
-    return transaction.execute(insert.on_conflict_do_nothing(), list(values)).rowcount
+    # Executed many times, not compiled once for each number of rows. Both drivers add the row counts up, and SQLAlchemy
+    # hands the sum on when it is asked to.
+    return transaction.execute(
+        insert.on_conflict_do_nothing(), list(values), execution_options={"preserve_rowcount": True}
+    ).rowcount
 
 
 def insert_rows(transaction: Transaction, row: type[DeclarativeBase], values: Sequence[Mapping[str, Any]]) -> None:

@@ -24,6 +24,7 @@ AnyRow = Row[*tuple[Any, ...]]
 """A row of any columns."""
 
 BUSY_TIMEOUT_SECONDS = 15
+CONNECT_TIMEOUT_SECONDS = 5
 
 
 class StorageUnavailable(Exception):
@@ -64,7 +65,13 @@ class Store:
         return engine
 
     def _postgresql_engine(self, pool_size: int) -> Engine:
-        return create_engine(self.url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+        return create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        )
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

@@ -85,6 +85,8 @@ def version(listing: str, start: int, end: int | None = None, units: int = 1) ->
         (4, [version("L", 0, 5, 2), version("L", 5, None, 6)], [NewPair("L", 2, False)]),
         (5, [version("L", 0), version("M", 0)], [NewPair("L", 1, False), NewPair("M", 1, False)]),
         (5, [version("L", 0, 3), version("L", 7, None, 6)], [NewPair("L", 6, True)]),
+        (5, [version("L", 0, 6), version("M", 6)], [NewPair("L", 1, False)]),
+        (5, [version("L", 6), version("M", 7)], [NewPair("L", 1, True)]),
         (5, [], []),
     ],
 )
