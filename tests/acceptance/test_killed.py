@@ -38,7 +38,10 @@ class KilledScene(Scene):
 
     def _write_port(self, more: str = "") -> None:
         text = self._configuration.read_text(encoding="utf-8")
-        self._configuration.write_text(text.replace("port = 0", f"port = {self.port}") + more, encoding="utf-8")
+        text = text.replace("port = 0", f"port = {self.port}")
+        # What the killed one had leased is taken over soon.
+        text = text.replace("[policy]", "[policy]\nlease_seconds = 5")
+        self._configuration.write_text(text + more, encoding="utf-8")
 
     def _kill_twice(self) -> None:
         """Once a tenth and once a half of what will be written has been written."""

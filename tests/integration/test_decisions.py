@@ -91,3 +91,32 @@ def test_only_an_unknown_operation_is_for_a_person_to_decide(lost: World) -> Non
     with pytest.raises(DecisionRefusedError, match="no operation 4711"):
         decisions(lost).settle(4711, "applied", by="ada", reason="y")
     assert lost.pairs() == [("A", 2, 0, 0)]
+
+
+def test_accepting_the_marketplaces_number_waives_what_is_pending_and_later_increases_count(world: World) -> None:
+    world.listing(total=2)
+    world.link()
+    world.sell("1", {"A": 5})
+    world.reconcile()
+    assert decisions(world).accept_total("L", by="ann", reason="settled with the buyer") == 3
+    assert world.pairs() == [("A", 5, 2, 3)]
+    assert world.anomalies() == []
+    world.marketplace.edit("L", 10)
+    world.follow()
+    world.pass_time(1)
+    world.sell("1", {"A": 6})
+    world.reconcile()
+    assert (world.total(), world.pairs()) == (9, [("A", 6, 3, 3)])
+    world.assert_p1()
+
+
+def test_a_number_is_not_accepted_while_a_write_is_unsettled_or_for_an_unknown_listing(world: World) -> None:
+    world.listing(total=2)
+    world.link()
+    world.marketplace.fail("adjust", "lost_before")
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    with pytest.raises(DecisionRefusedError, match="not settled"):
+        decisions(world).accept_total("L", by="ann", reason="x")
+    with pytest.raises(DecisionRefusedError, match="trueup sweep"):
+        decisions(world).accept_total("nothing", by="ann", reason="x")

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import DBAPIError
 
+from connectors.contract import Adjusted
 from connectors.errors import OutcomeUnknown
 from connectors.sandbox.log import Shown
 from tests.world import World
@@ -91,6 +92,54 @@ def test_absent_is_revocable_when_the_request_is_executed_late(world: World) -> 
     assert "absent" not in states
     assert world.total() == 7
     assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()
+
+
+def test_the_feed_is_ahead_of_the_answer_of_a_write_that_repeats_an_absent_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second write has the totals of the first: its adjustment must not be taken for the first one's."""
+    lose(world, "lost_before")
+    adjust = world.marketplace.adjust
+
+    def answered_after_the_feed(listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        answer = adjust(listing_id, seen=seen, delta=delta)
+        world.follow()
+        return answer
+
+    monkeypatch.setattr(world.marketplace, "adjust", answered_after_the_feed)
+    world.pass_time(70)
+    world.reconcile()
+    world.follow()
+    world.settle_down()
+
+    assert [state for state, *_ in world.operations()] == ["absent", "applied"]
+    assert world.pairs() == [("A", 3, 3, 0)]
+    assert (world.total(), world.anomalies()) == (7, [])
+    world.assert_p1()
+
+
+def test_a_late_execution_while_the_second_write_waits_is_the_first_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(world, "late")
+    (late,) = world.marketplace.late
+    adjust = world.marketplace.adjust
+
+    def overtaken(listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        late()
+        world.follow()
+        return adjust(listing_id, seen=seen, delta=delta)
+
+    monkeypatch.setattr(world.marketplace, "adjust", overtaken)
+    world.pass_time(70)
+    world.reconcile()
+    monkeypatch.undo()
+    world.settle_down()
+
+    assert [state for state, *_ in world.operations()] == ["applied", "rejected"]
+    assert world.pairs() == [("A", 3, 3, 0)]
+    assert world.total() == 7
     world.assert_p1()
 
 
@@ -327,3 +376,30 @@ def test_an_outcome_that_becomes_known_resolves_its_anomaly(world: World) -> Non
     world.marketplace.feed_hidden = False
     world.settle_down(seconds=60)
     assert world.anomalies() == ["oversold"]
+
+
+def test_a_sleeper_that_repeats_an_absent_write_and_answers_late_is_counted_once(world: World) -> None:
+    """10 -> 7 was lost and found absent; it is sent again, its sender sleeps over its lease, and another pass settles."""
+    lose(world, "lost_before")
+    world.pass_time(100)
+    world.follow()
+    adjust = world.marketplace.adjust
+    slept = False
+
+    def sleepy(listing_id: str, *, seen: int, delta: int) -> object:
+        nonlocal slept
+        answer = adjust(listing_id, seen=seen, delta=delta)
+        if not slept:
+            slept = True
+            world.pass_time(120)
+            world.reconcile()
+            world.follow()
+            world.reconcile()
+        return answer
+
+    world.marketplace.adjust = sleepy  # type: ignore[method-assign, assignment]
+    world.reconcile()
+    world.settle_down(seconds=300)
+    assert world.total() == 7
+    assert world.pairs() == [("A", 3, 3, 0)]
+    world.assert_p1()

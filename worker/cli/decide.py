@@ -282,3 +282,33 @@ def operations_settle(
     say(
         f"Operation {settled.id} on listing {settled.listing_id} is {settled.state.value}. Its stock is looked at next."
     )
+
+
+@operations.command(
+    "accept",
+    epilog=examples('trueup operations accept 2fd8… --reason "counted on the shelf this morning"'),
+)
+def operations_accept(
+    listing: Annotated[str, typer.Argument(help="The listing's id.", metavar="LISTING")],
+    reason: Annotated[str, typer.Option(help="Why its number is right; kept in the journal.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Let the marketplace's number stand: what is pending on this listing is neither taken nor given back.
+
+    For when a seller typed in a counted stock while sales were pending, or an oversell was settled with the buyers.
+    """
+    from worker.reconcile.decide import DecisionRefusedError, Decisions
+
+    if not reason.strip():
+        raise CommandError("--reason is empty: say why the number is right.")
+    with opened(config) as services:
+        decisions = Decisions(services.store, services.clock, services.anomalies)
+        try:
+            units = decisions.accept_total(listing, by=caller(), reason=reason.strip())
+        except DecisionRefusedError as error:
+            raise CommandError(str(error), ExitCode.WRONG) from None
+    if json:
+        print_json({"listing": listing, "waived_units": units})
+        return
+    say(f"{units} pending units of listing {listing} are waived: its number stands.")

@@ -152,8 +152,8 @@ class Scene:
         say(
             f"Shortened for the demo: the feed is read every {setting.FEED_SECONDS} s and the shop every"
             f" {setting.POLL_SECONDS} s, a lost write counts as absent after {setting.SETTLE_AFTER_SECONDS} s, a"
-            f" listing closes after {setting.CLOSE_AFTER_SECONDS} s at zero, the shop allows more"
-            " calls and repeats webhooks sooner. The shop's channel, new and in shadow, was confirmed by the demo itself.",
+            f" listing closes after {setting.CLOSE_AFTER_SECONDS} s at zero, the shop allows more calls and repeats"
+            " webhooks sooner. The shop's channel, new and in shadow, was confirmed by the demo itself.",
             style="dim",
             highlight=False,
         )

@@ -98,8 +98,8 @@ class NewPair:
 def pairs_for(placed_at: datetime, versions: Sequence[LinkVersion]) -> Sequence[NewPair]:
     """The pairs of a line placed at `placed_at`: one for each listing its SKU is linked to.
 
-    A line belongs to what was in force when it was placed. Only if nothing was, it belongs to the earliest that is still
-    to come; a line placed after everything had ended belongs to nothing.
+    A line belongs to what was in force when it was placed. Only if nothing was, it belongs to the earliest still to
+    come; a line placed after everything had ended belongs to nothing.
     """
     alive = [version for version in versions if version.until_at is None or version.until_at > placed_at]
     in_force = [version for version in alive if version.from_at <= placed_at]

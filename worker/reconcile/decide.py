@@ -1,4 +1,4 @@
-"""A person decides about an operation whose outcome nothing else can tell (P4).
+"""What only a person can decide: an outcome that nothing else can tell (P4), and whose number is the true one.
 
 Where the marketplace offers no evidence, or not the missing piece of it, trueup waits and says so; this is the way on.
 Only an *unknown* operation can be decided, once, and the journal keeps by whom and why. Either way the listing's total
@@ -18,8 +18,9 @@ from connectors.clock import Clock
 from worker.alerts import Anomalies, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.reconcile import repository
+from worker.reconcile.findings import RESOLVED_WHEN_COMPLETE
 from worker.store import Store, Transaction
-from worker.store.tables import JournalKind, OperationKind, OperationState
+from worker.store.tables import JournalKind, OperationKind, OperationState, WaiveReason
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +90,36 @@ class Decisions:
         log.warning("operation_decided", operation=operation_id, decision=decision, by=by, reason=reason)
         return view
 
+    def accept_total(self, listing_id: str, *, by: str, reason: str) -> int:
+        """Let the marketplace's number stand: every pending unit of the listing is waived, and journalled as such.
+
+        For when somebody typed in a counted stock while sales were pending, or settled an oversell with the buyers.
+        Returns the units that are not taken any more (below zero: not given back). Later changes of the same order
+        lines count again. Raises `DecisionRefusedError` while a write of the listing is unsettled.
+        """
+        with self._store.write() as transaction:
+            if listing_id not in repository.facts(transaction, [listing_id]):
+                message = f"There is no listing {listing_id}. `trueup sweep` reads every listing of the marketplace."
+                raise DecisionRefusedError(message)
+            if open_one := repository.unsettled(transaction, [listing_id]).get(listing_id):
+                message = f"Operation {open_one.id} on listing {listing_id} is not settled: settle it first, or wait."
+                raise DecisionRefusedError(message)
+            due = repository.due_pairs(transaction, [listing_id], ()).get(listing_id, [])
+            units = {pair.id: pair.committed - pair.waived - pair.applied for pair in due}
+            repository.move_waived(transaction, [{"row": pair, "moved": moved} for pair, moved in units.items()])
+            now = self._clock.now()
+            note = f"the marketplace's number accepted by {by}: {reason}"
+            repository.write_journal(
+                transaction, [_waived(listing_id, pair, moved, now, note) for pair, moved in units.items()]
+            )
+            self._anomalies.resolve_in(
+                transaction,
+                [fingerprint(kind, listing_id=listing_id) for kind in RESOLVED_WHEN_COMPLETE],
+                f"the marketplace's number was accepted by {by}",
+            )
+        log.warning("total_accepted", listing_id=listing_id, units=sum(units.values()), by=by, reason=reason)
+        return sum(units.values())
+
     def _held(self, transaction: Transaction, operation_id: int) -> OperationView:
         row = repository.operation(transaction, operation_id)
         if row is None:
@@ -116,6 +147,19 @@ def _entry(operation: OperationView, now: datetime, note: str) -> dict[str, Any]
         "units": 0,
         "operation_id": operation.id,
         "reason": None,
+        "note": note,
+    }
+
+
+def _waived(listing_id: str, pair_id: int, units: int, now: datetime, note: str) -> dict[str, Any]:
+    return {
+        "at": now,
+        "listing_id": listing_id,
+        "pair_id": pair_id,
+        "kind": JournalKind.WAIVED,
+        "units": units,
+        "operation_id": None,
+        "reason": WaiveReason.ACCEPTED,
         "note": note,
     }
 

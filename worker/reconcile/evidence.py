@@ -43,6 +43,17 @@ class Candidate:
     expected_total: int
     new_total: int
     answered: bool
+    waiting: bool = False
+    """Its sender still waits for the answer."""
+    absent: bool = False
+    """The log was complete without it, once; it may have been executed late."""
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """Who claims first. An answered operation certainly has an adjustment. An absent one comes last: should a later
+        one with the same totals get its answer late after all, it must not find its adjustment claimed.
+        """
+        return (not self.answered, self.absent, self.operation_id)
 
     def fits(self, before: int, after: int) -> bool:
         return self.expected_total == before and self.new_total == after
@@ -82,10 +93,12 @@ class Evidence:
 
 
 def first_fit(candidates: Sequence[Candidate], entry: Entry, before: int, after: int) -> Candidate | None:
-    """The operation that `entry`, from `before` to `after`, is claimed for: answered ones first, then by age.
+    """The operation that `entry`, from `before` to `after`, is claimed for, by rank.
 
     An entry without an author can only be an answered operation's: that one certainly happened, and had exactly these
-    totals. It proves nothing for an operation whose answer was lost.
+    totals. It proves nothing for an operation whose answer was lost. Nor does any entry while the answer of another
+    operation with these totals is still to come: a write that repeats an absent one has its totals, and may be seen in
+    the feed before its answer.
     """
     if entry.claimed or entry.by_reservation or entry.author is Author.OTHER:
         return None
@@ -94,7 +107,10 @@ def first_fit(candidates: Sequence[Candidate], entry: Entry, before: int, after:
         for candidate in candidates
         if candidate.fits(before, after) and (candidate.answered or entry.author is Author.OURS)
     ]
-    return min(fitting, key=lambda candidate: (not candidate.answered, candidate.operation_id), default=None)
+    first = min(fitting, key=lambda candidate: candidate.rank, default=None)
+    if first is not None and not first.answered and any(candidate.waiting for candidate in fitting):
+        return None
+    return first
 
 
 def examine(

@@ -154,7 +154,7 @@ class Settler:
         ordered = sorted(log_entries, key=lambda entry: _log_order(entry, known))
         entries = [_entry(entry, known.get(entry.adjustment_id)) for entry in ordered]
         operations = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
-        candidates = [Candidate(row.id, row.expected_total, row.new_total, row.answered) for row in operations]
+        candidates = [candidate_of(row) for row in operations]
         anchor_total = listing.stock.total if held.anchor_total is None else held.anchor_total
         evidence = examine(anchor_total, _anchor_positions(held, entries), entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN:
@@ -265,6 +265,18 @@ def as_read(listing: Listing, *, doubted: bool) -> dict[str, Any]:
         "new_state": listing.state,
         "new_doubted": doubted,
     }
+
+
+def candidate_of(row: Any) -> Candidate:
+    """An operation's row as the examination of evidence needs it."""
+    return Candidate(
+        row.id,
+        row.expected_total,
+        row.new_total,
+        row.answered,
+        waiting=row.state is OperationState.PREPARED,
+        absent=row.state is OperationState.ABSENT,
+    )
 
 
 def _log_order(entry: RemoteAdjustment, known: Mapping[str, Any]) -> tuple[datetime, int, str]:

@@ -32,8 +32,8 @@ from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.intake.repository import move_cursor
 from worker.reconcile import repository as operations
-from worker.reconcile.evidence import Candidate, Entry, first_fit
-from worker.reconcile.settle import Settler
+from worker.reconcile.evidence import Entry, first_fit
+from worker.reconcile.settle import Settler, candidate_of
 from worker.store import Store, Transaction
 from worker.store.tables import HoldScope, OperationState
 from worker.store.ticks import pull_tick
@@ -292,7 +292,7 @@ class FeedFollower:
             by_reservation=adjustment.reservation is not None,
             claimed=False,
         )
-        candidates = [candidate_of(row) for row in listing.candidates if row.state is not OperationState.PREPARED]
+        candidates = [candidate_of(row) for row in listing.candidates]
         fit = first_fit(candidates, entry, total_after - adjustment.quantity, total_after)
         if fit is None:
             return None
@@ -365,14 +365,14 @@ class FeedFollower:
         doubtful: list[str] = []
         for listing_id, adjustments in waiting.items():
             rows = candidates.get(listing_id, [])
-            settled = [candidate_of(row) for row in rows if row.state is not OperationState.PREPARED]
+            left = [candidate_of(row) for row in rows]
             for adjustment in adjustments:
                 entry = Entry(adjustment.adjustment_id, adjustment.quantity, Author.OURS, False, False)
                 after = adjustment.total_after
-                fit = None if after is None else first_fit(settled, entry, after - adjustment.quantity, after)
+                fit = None if after is None else first_fit(left, entry, after - adjustment.quantity, after)
                 if fit is not None:
                     matches[adjustment.adjustment_id] = fit.operation_id
-                    settled.remove(fit)
+                    left.remove(fit)
                 elif all(row.state is not OperationState.PREPARED for row in rows):
                     doubtful.append(listing_id)
         due = self._settler.claim_in(transaction, matches)
@@ -385,8 +385,3 @@ class FeedFollower:
     def _look_at_silent_answers(self, transaction: Transaction) -> None:
         now = self._clock.now()
         repository.doubt(transaction, repository.silent_answers(transaction, now - SILENT_ANSWER_AFTER), now)
-
-
-def candidate_of(row: Any) -> Candidate:
-    """An operation's row as the examination of evidence needs it."""
-    return Candidate(row.id, row.expected_total, row.new_total, row.answered)

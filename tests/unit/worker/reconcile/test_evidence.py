@@ -64,6 +64,12 @@ def test_answered_operations_claim_first() -> None:
     assert evidence.without_trace == (1,)
 
 
+def test_an_absent_operation_claims_after_one_that_repeats_it() -> None:
+    absent = Candidate(1, 10, 7, answered=False, absent=True)
+    evidence = examine(10, [0], [entry("a", -3)], [absent, unknown(2, 10, 7)], 7)
+    assert evidence.matches == (Match("a", 2),)
+
+
 def test_an_answered_operation_may_claim_an_adjustment_without_author() -> None:
     evidence = examine(10, [0], [entry("a", -3, None)], [answered(2, 10, 7)], 7)
     assert evidence.matches == (Match("a", 2),)
