@@ -127,6 +127,25 @@ def test_a_file_that_cannot_be_replayed_is_refused_with_its_lines(tmp_path: Path
     assert "line 2: quantity 'many' is not a whole number" in ended.stdout + ended.stderr
 
 
+def test_figures_that_cannot_be_written_are_refused_before_the_work(tmp_path: Path) -> None:
+    ended = demo("--json", str(tmp_path / "nowhere" / "figures.json"))
+
+    assert ended.returncode == 2
+    assert "figures cannot be written" in ended.stdout
+
+
+def test_a_trueup_that_dies_ends_the_demo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Killed(Scene):
+        def _start_trueup(self) -> None:
+            super()._start_trueup()
+            self._trueup.stop()
+
+    monkeypatch.setattr(main, "Scene", Killed)
+
+    assert main.run(Options(limit=60)) == 1
+    assert "trueup ended; its log ends:" in capsys.readouterr().out
+
+
 def test_orders_of_ones_own_are_replayed(tmp_path: Path) -> None:
     rows = ["invoice,stock_code,quantity,invoice_date,unit_price"]
     rows += [f"{invoice},SKU-{invoice % 7},{1 + invoice % 3},2026-11-0{1 + invoice % 9},1.0" for invoice in range(40)]

@@ -57,6 +57,9 @@ class KilledScene(Scene):
         outcomes = self._marketplace.get("/counts")["outcomes"].get("stock/compare_and_set", {})
         return int(outcomes.get("applied", 0))
 
+    def _check_trueup(self) -> None:
+        """That it ends is the point here."""
+
     def _kill(self) -> None:
         raise AssertionError
 

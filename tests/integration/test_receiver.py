@@ -28,9 +28,9 @@ from worker import schedule
 from worker.doorbell import Doorbell
 from worker.intake.inbox import Incoming
 from worker.intake.poll import cursor_name
-from worker.intake.repository import move_cursor
 from worker.store import AnyRow, Store
 from worker.store.bulk import insert_missing
+from worker.store.cursors import move_cursor
 from worker.store.tables import Delivery, HoldReason, HoldScope, Tick
 from worker.store.ticks import tick_is_due
 from worker.upkeep.repository import FEED

@@ -379,7 +379,7 @@ def test_an_outcome_that_becomes_known_resolves_its_anomaly(world: World) -> Non
 
 
 def test_a_sleeper_that_repeats_an_absent_write_and_answers_late_is_counted_once(world: World) -> None:
-    """10 -> 7 was lost and found absent; it is sent again, its sender sleeps over its lease, and another pass settles."""
+    """10 -> 7 was lost and found absent; it is sent again, its sender sleeps past its lease, another pass settles."""
     lose(world, "lost_before")
     world.pass_time(100)
     world.follow()

@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from config import loading
 from config.problems import ConfigurationError, is_type, parts
@@ -80,7 +79,7 @@ def _complete_options(
             _refuse_plain_secret(name, field, options[name])
             continue
         variable = f"env:{prefix}_{name}".upper().replace("-", "_").replace("ENV:", "env:")
-        if field.default is PydanticUndefined and field.default_factory is None:
+        if field.is_required():
             answer = ask(_question(name, field), variable if _is_secret(field) else "")
         elif _is_secret(field):
             answer = ask(f"{_question(name, field)} Where it is found, e.g. {variable} (empty: none)", "")

@@ -33,7 +33,7 @@ from worker.demo.replay import Replay
 from worker.demo.report import Outcome, Usage
 from worker.demo.shop import Shop
 
-DEFAULT_LIMIT = 6000
+DEFAULT_LIMIT = 20_000
 DEFAULT_SEED = 1
 MOST_WAITING_DELIVERIES = 400
 
@@ -66,13 +66,16 @@ def run(options: Options) -> int:
     try:
         lines = sales.read(options.orders)
     except sales.SalesFileError as error:
-        options.console.print(f"[red]{error}[/red]", highlight=False)
-        return WRONG_INPUT
+        return _refused(options, str(error))
     planned = replay.plan(lines, limit=options.limit)
     del lines
     if not planned.lines:
-        options.console.print("[red]There is no sale to replay in these lines.[/red]")
-        return WRONG_INPUT
+        return _refused(options, "There is no sale to replay in these lines.")
+    try:
+        if options.json is not None:
+            options.json.touch()
+    except OSError as error:
+        return _refused(options, f"The figures cannot be written to {options.json}: {error.strerror}.")
     folder = Path(tempfile.mkdtemp(prefix="trueup-demo-"))
     try:
         with _logged_to(folder / "demo.log"), Scene(options, planned, folder) as scene:
@@ -84,10 +87,15 @@ def run(options: Options) -> int:
                 scene.stay()
             return DIFFERS if outcome.differences else HELD
     except ProcessFailureError as failure:
-        options.console.print(f"[red]{failure}[/red]", highlight=False)
+        options.console.print(str(failure), style="red", markup=False, highlight=False)
         return DIFFERS
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refused(options: Options, why: str) -> int:
+    options.console.print(why, style="red", markup=False, highlight=False, soft_wrap=True)
+    return WRONG_INPUT
 
 
 class Scene:
@@ -166,11 +174,15 @@ class Scene:
         with _progress(self._console) as progress:
             purchases = self._place(progress)
             if self._options.backlog:
+                # A shop shows an order to a poll when its second is over, so the last ones are not a backlog yet.
+                self._clock.sleep(quiet.SETTLING.total_seconds())
                 started = self._clock.monotonic()
                 self._start_trueup()
             restless = self._settle(progress)
         seconds = self._clock.monotonic() - started
         usage = Usage.of(self._trueup.ask("usage"))
+        # Before the proof, which asks the vendors as well.
+        marketplace_counts, shop_counts = self._marketplace.get("/counts"), self._shop.get("/counts")
         proved = self._prove(purchases.line_ids)
         differences = [*restless, *proved.differences]
         return Outcome(
@@ -179,8 +191,8 @@ class Scene:
             proof=proved,
             operations=self._database.operations(),
             anomalies=self._database.anomalies(),
-            marketplace_counts=self._marketplace.get("/counts"),
-            shop_counts=self._shop.get("/counts"),
+            marketplace_counts=marketplace_counts,
+            shop_counts=shop_counts,
             bought=self._bought,
             seconds=seconds,
             usage=usage,
@@ -240,13 +252,21 @@ class Scene:
         return shop
 
     def _has_room(self) -> bool:
-        return self._options.backlog or self._database.waiting_deliveries() <= MOST_WAITING_DELIVERIES
+        if self._options.backlog:
+            return True
+        self._check_trueup()
+        return self._database.waiting_deliveries() <= MOST_WAITING_DELIVERIES
+
+    def _check_trueup(self) -> None:
+        """Nobody would ever take what is placed, once it has ended. Raises `ProcessFailureError`."""
+        self._trueup.check_running()
 
     def _settle(self, progress: Progress) -> list[Difference]:
         task = progress.add_task("settling", total=None)
         orders = self._replay.orders
 
         def looked(left: Mapping[str, int]) -> None:
+            self._check_trueup()
             known = next(iter(left.items()), None)
             what = "settling" if known is None else f"settling ({known[0]}: {known[1]:,})"
             progress.update(task, description=what)

@@ -78,9 +78,10 @@ class ServerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    @property
-    def is_running(self) -> bool:
-        return self._process.poll() is None
+    def check_running(self) -> None:
+        """Raises `ProcessFailureError` when it has ended."""
+        if self._process.poll() is not None:
+            raise ProcessFailureError(f"{self.name} ended; its log ends:\n{self._log_tail()}")
 
     def stop(self) -> None:
         """Ask it to end, and insist after a while. Idempotent."""

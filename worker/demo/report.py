@@ -142,9 +142,9 @@ def show(outcome: Outcome, console: Console) -> None:
     console.print(table)
     console.print()
     for difference in outcome.differences[:SHOWN_DIFFERENCES]:
-        console.print(f"[red]✗[/red] {difference.kind}: {difference.message}", highlight=False)
+        console.print(f"✗ {difference.kind}: {difference.message}", style="red", markup=False, highlight=False)
     if len(outcome.differences) > SHOWN_DIFFERENCES:
-        console.print(f"[red]✗[/red] and {len(outcome.differences) - SHOWN_DIFFERENCES} more")
+        console.print(f"✗ and {len(outcome.differences) - SHOWN_DIFFERENCES} more", style="red")
     console.print(conclusion(outcome), style="bold red" if outcome.differences else "bold green", highlight=False)
 
 

@@ -17,7 +17,7 @@ from worker.holds.accounts import Accounts
 from worker.intake import repository
 from worker.intake.service import Intake, parked_order
 from worker.intake.snapshots import NEVER_SEEN
-from worker.store import Store, Transaction
+from worker.store import Store, Transaction, cursors
 from worker.store.tables import HoldScope
 
 log = structlog.get_logger(__name__)
@@ -90,7 +90,7 @@ class Poller:
 
     def _cursor(self, name: str, channel: Channel) -> str:
         with self._store.read() as transaction:
-            held = repository.cursor(transaction, cursor_name(name))
+            held = cursors.cursor(transaction, cursor_name(name))
             if held is not None:
                 return held
             row = repository.channel(transaction, name)
@@ -120,7 +120,7 @@ class Poller:
     ) -> None:
         for unreadable in page.unreadable:
             self._park_unreadable(transaction, name, unreadable, correlation)
-        repository.move_cursor(transaction, cursor_name(name), page.cursor, started_at, current=not page.more)
+        cursors.move_cursor(transaction, cursor_name(name), page.cursor, started_at, current=not page.more)
 
     def _take_one_by_one(self, name: str, orders: Sequence[Order], correlation: str) -> None:
         """A page with an absurd quantity: let its neighbours through and park the order that has it."""

@@ -12,7 +12,6 @@ from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, insert_rows, table_of
 from worker.store.tables import (
     ChannelRow,
-    Cursor,
     Delivery,
     DeliveryState,
     JournalEntry,
@@ -24,7 +23,7 @@ from worker.store.tables import (
     Pair,
 )
 
-# --- channels and cursors ---------------------------------------------------------------------------------------
+# --- channels --------------------------------------------------------------------------------------------------
 
 
 def ensure_channel(transaction: Transaction, values: Mapping[str, Any]) -> None:
@@ -44,19 +43,6 @@ def share_channel(transaction: Transaction, name: str) -> None:
     and the line would stay without its pair.
     """
     transaction.execute(select(ChannelRow.name).where(ChannelRow.name == name).with_for_update(read=True))
-
-
-def cursor(transaction: Transaction, name: str) -> str | None:
-    return transaction.scalar(select(Cursor.value).where(Cursor.name == name))
-
-
-def move_cursor(transaction: Transaction, name: str, value: str, now: datetime, *, current: bool) -> None:
-    """Move a cursor; `current` says that it reached the head as of `now`."""
-    moved: dict[str, Any] = {"value": value, "moved_at": now}
-    if current:
-        moved["current_at"] = now
-    if not insert_missing(transaction, Cursor, [{"name": name, "current_at": None, **moved}]):
-        transaction.execute(update(Cursor).where(Cursor.name == name).values(moved))
 
 
 # --- deliveries -------------------------------------------------------------------------------------------------

@@ -30,11 +30,11 @@ from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import Holds
 from worker.holds.accounts import Accounts
-from worker.intake.repository import move_cursor
 from worker.reconcile import repository as operations
 from worker.reconcile.evidence import Entry, first_fit
 from worker.reconcile.settle import Settler, candidate_of
 from worker.store import Store, Transaction
+from worker.store.cursors import move_cursor
 from worker.store.tables import HoldScope, OperationState
 from worker.store.ticks import pull_tick
 from worker.store.totals import note_totals

@@ -1,0 +1,146 @@
+"""The tasks: what runs when, and that running twice, at once or never does no harm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from connectors.errors import Unavailable
+from tests.world import CHANNEL, World
+from worker import schedule
+from worker.tasks import POLL_CHANNEL, Tasks, _quietly
+
+
+class Rung:
+    """Stands for the doorbell and the application: records what was rung."""
+
+    def __init__(self) -> None:
+        self.rung: list[str] = []
+
+    def ring(self, task: str) -> None:
+        self.rung.append(task)
+
+    def send_task(self, name: str, args: Sequence[str] = (), **_options: Any) -> None:
+        self.rung.append(f"{name} {' '.join(args)}")
+
+
+@pytest.fixture
+def rung() -> Rung:
+    return Rung()
+
+
+@pytest.fixture
+def tasks(world: World, rung: Rung) -> Tasks:
+    return Tasks(world.services, rung, rung)  # type: ignore[arg-type]
+
+
+def test_after_a_start_the_feed_is_read_to_its_head_before_the_first_write(world: World, tasks: Tasks) -> None:
+    world.listing(total=10)
+    world.link()
+    world.pass_time(100)
+    world.services.started_at = world.clock.now()
+    world.sell("1", {"A": 1})
+    world.marketplace.calls.clear()
+    tasks.reconcile()
+    assert [call[0] for call in world.marketplace.calls] == ["changes", "adjust"]
+    world.sell("2", {"A": 1})
+    world.marketplace.calls.clear()
+    tasks.reconcile()
+    assert [call[0] for call in world.marketplace.calls] == ["adjust"]
+
+
+def test_nothing_is_written_while_the_feed_cannot_be_read(world: World, tasks: Tasks) -> None:
+    world.listing(total=10)
+    world.link()
+    world.pass_time(100)
+    world.services.started_at = world.clock.now()
+    world.sell("1", {"A": 1})
+    world.marketplace.fail("changes", Unavailable("down"))
+    _quietly(tasks.reconcile)()
+    assert world.total() == 10
+    _quietly(tasks.reconcile)()
+    assert world.total() == 9
+
+
+def test_two_beats_at_once_are_harmless(world: World, tasks: Tasks) -> None:
+    world.listing(total=10)
+    world.pass_time(100)
+    world.marketplace.calls.clear()
+    for _ in range(2):
+        tasks.feed()
+        tasks.sweep()
+    assert sorted(call[0] for call in world.marketplace.calls) == ["changes", "changes", "listings"]
+    world.pass_time(60)
+    tasks.feed()
+    tasks.feed()
+    assert world.marketplace.count("changes") == 3
+
+
+def test_a_channel_is_polled_once_in_its_interval(world: World, tasks: Tasks, rung: Rung) -> None:
+    tasks.poll()
+    tasks.poll()
+    assert rung.rung == [f"{POLL_CHANNEL} {CHANNEL}"]
+    world.pass_time(300)
+    tasks.poll()
+    assert rung.rung == [f"{POLL_CHANNEL} {CHANNEL}"] * 2
+
+
+def test_a_sale_goes_through_the_tasks_from_poll_to_write(world: World, tasks: Tasks, rung: Rung) -> None:
+    world.listing(total=10)
+    world.link()
+    world.channel.put("1", {"A": 3})
+    world.pass_time(4)
+    tasks.poll_channel(CHANNEL)
+    assert schedule.RECONCILE in rung.rung
+    tasks.reconcile()
+    assert world.total() == 7
+
+
+def test_a_task_for_a_channel_that_is_gone_does_nothing(tasks: Tasks) -> None:
+    tasks.poll_channel("no-such-channel")
+
+
+def test_a_backlog_of_many_pages_is_written_once_for_each_listing(world: World, tasks: Tasks) -> None:
+    world.listing(total=100)
+    world.link()
+    for number in range(35):
+        world.channel.put(str(number), {"A": 1})
+        world.pass_time(1)
+    world.pass_time(4)
+    orders = world.channel.orders
+
+    def orders_and_reconcile(cursor: str) -> Any:
+        tasks.reconcile()
+        return orders(cursor)
+
+    world.channel.orders = orders_and_reconcile  # type: ignore[method-assign]
+    tasks.poll_channel(CHANNEL)
+    tasks.reconcile()
+    assert world.total() == 65
+    assert world.marketplace.count("adjust") == 1
+
+
+def test_what_a_poll_put_off_is_written_even_if_it_never_reaches_the_head(world: World, tasks: Tasks) -> None:
+    world.listing(total=100)
+    world.link()
+    for number in range(15):
+        world.channel.put(str(number), {"A": 1})
+        world.pass_time(1)
+    world.pass_time(4)
+    orders, asked = world.channel.orders, []
+
+    def first_page_only(cursor: str) -> Any:
+        asked.append(cursor)
+        if len(asked) > 1:
+            raise Unavailable("down")
+        return orders(cursor)
+
+    world.channel.orders = first_page_only  # type: ignore[method-assign]
+    _quietly(tasks.poll_channel)(CHANNEL)
+    tasks.reconcile()
+    assert world.total() == 100
+    world.pass_time(121)
+    tasks.reconcile()
+    assert world.total() == 90
