@@ -92,6 +92,7 @@ class Services:
         policy = self.settings.policy
         store, clock = self.store, self.clock
         settle_after = timedelta(seconds=policy.settle_after_seconds)
+        lease = timedelta(seconds=policy.lease_seconds)
         self.anomalies = Anomalies(store, clock)
         self.alerts = AlertSender(
             store,
@@ -103,7 +104,9 @@ class Services:
         self.accounts = Accounts(store, self.holds, self.anomalies)
         self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))
         self.inbox = Inbox(store, clock, self.intake, self.anomalies, self.channels)
-        self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.holds, self.accounts, self.channels)
+        self.fetcher = Fetcher(
+            store, clock, self.intake, self.anomalies, self.holds, self.accounts, self.channels, lease=lease
+        )
         self.poller = Poller(store, clock, self.intake, self.anomalies, self.accounts, self.channels)
         self.settler = Settler(store, clock, self.marketplace, self.anomalies, self.holds, settle_after=settle_after)
         self.reconciler = Reconciler(
@@ -117,7 +120,7 @@ class Services:
             self.executor,
             Policy(
                 settle_after=settle_after,
-                lease=timedelta(seconds=policy.lease_seconds),
+                lease=lease,
                 batch_listings=policy.batch_listings,
                 write_attempts=policy.write_attempts,
             ),
@@ -148,6 +151,7 @@ class Services:
                 linked_only=policy.close_scope == "linked",
             ),
             settle_after=settle_after,
+            lease=lease,
             marketplace_name=self.marketplace_name,
         )
         self.sweeper = Sweeper(

@@ -22,7 +22,6 @@ from worker.store.tables import HoldScope
 log = structlog.get_logger(__name__)
 
 BATCH_FETCHES = 20
-LEASE = timedelta(minutes=2)
 MOST_ATTEMPTS = 8
 LONGEST_BACKOFF = timedelta(minutes=15)
 
@@ -39,6 +38,8 @@ class Fetcher:
         holds: Holds,
         accounts: Accounts,
         channels: Mapping[str, Channel],
+        *,
+        lease: timedelta,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -47,11 +48,12 @@ class Fetcher:
         self._holds = holds
         self._accounts = accounts
         self._channels = channels
+        self._lease = lease
 
     def drain(self) -> int:
         """Fetch one batch; returns how many were tried. Safe to run several at once and to repeat."""
         now = self._clock.now()
-        lease_until = now + LEASE
+        lease_until = now + self._lease
         with self._store.write() as transaction:
             silent = self._holds.active_in(transaction).unauthorised_channels()
             rows = repository.claim_fetches(transaction, now, lease_until, BATCH_FETCHES, silent)

@@ -39,7 +39,6 @@ log = structlog.get_logger(__name__)
 R = TypeVar("R")
 
 BATCH_LISTINGS = 50
-LEASE = timedelta(minutes=2)
 AGAIN_SOON = timedelta(seconds=5)
 AGAIN_LATER = timedelta(minutes=1)
 TROUBLE_AGAIN_AFTER = timedelta(minutes=15)
@@ -82,6 +81,7 @@ class Keeper:
         policy: ClosingPolicy,
         *,
         settle_after: timedelta,
+        lease: timedelta,
         marketplace_name: str = "marketplace",
     ) -> None:
         self._store = store
@@ -93,6 +93,7 @@ class Keeper:
         self._executor = executor
         self._policy = policy
         self._settle_after = settle_after
+        self._lease = lease
         self._name = marketplace_name
         self._diagnosis = Diagnosis(marketplace, clock)
 
@@ -102,7 +103,7 @@ class Keeper:
         with self._store.read() as transaction:
             if not repository.any_upkeep_due(transaction, now):
                 return 0
-        lease_until = now + LEASE
+        lease_until = now + self._lease
         looks, held, channels = self._begin(now, lease_until)
         reading = [look for look in looks if look.reads]
         for look, answer in self._side_by_side(lambda look: self._marketplace.listing(look.listing_id), reading):
