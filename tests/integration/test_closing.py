@@ -166,3 +166,41 @@ def test_a_refused_closing_is_an_anomaly_and_tried_again(sold_out: World) -> Non
     sold_out.settle_down(seconds=1000)
     assert state(sold_out) is ListingState.CLOSED
     assert sold_out.anomalies() == []
+
+
+def test_a_closing_recorded_after_its_episode_ended_does_not_spoil_the_next_one(sold_out: World) -> None:
+    """Stock comes in while we close and is known before the closing is recorded; later it runs out again."""
+    close = sold_out.marketplace.close
+
+    def close_while_stock_comes_in(listing_id: str) -> None:
+        close(listing_id)
+        sold_out.marketplace.close = close  # type: ignore[method-assign]
+        sold_out.marketplace.edit(listing_id, 2)
+        sold_out.follow()
+
+    sold_out.marketplace.close = close_while_stock_comes_in  # type: ignore[method-assign]
+    sold_out.upkeep()
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    assert state(sold_out) is ListingState.PUBLISHED
+    sold_out.marketplace.edit("L", -2)
+    sold_out.settle_down(seconds=1300, step=10)
+    assert state(sold_out) is ListingState.CLOSED
+
+
+def test_stock_that_runs_out_while_we_open_closes_again(sold_out: World) -> None:
+    sold_out.settle_down(seconds=1300, step=10)
+    reopen = sold_out.marketplace.open
+
+    def open_while_stock_runs_out(listing_id: str) -> None:
+        sold_out.marketplace.edit(listing_id, -5)
+        sold_out.follow()
+        reopen(listing_id)
+
+    sold_out.marketplace.open = open_while_stock_runs_out  # type: ignore[method-assign]
+    sold_out.marketplace.edit("L", 5)
+    sold_out.follow()
+    sold_out.upkeep()
+    sold_out.marketplace.feed_hidden = True
+    sold_out.settle_down(seconds=1300, step=10)
+    assert state(sold_out) is ListingState.CLOSED

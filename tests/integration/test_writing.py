@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from connectors.contract import ListingState
+import pytest
+
+from connectors.contract import Adjusted, ListingState
 from connectors.errors import RateLimited, Rejected, Unauthorized, Unavailable
 from tests.world import World
 from worker.store.tables import HoldReason, HoldScope, JournalEntry, JournalKind
@@ -87,6 +89,48 @@ def test_an_oversell_resolves_itself_when_stock_comes_in(world: World) -> None:
     assert world.total() == 7
     assert world.anomalies() == []
     assert "oversold" in world.anomalies(resolved=True)
+
+
+def test_an_oversell_that_ends_while_it_is_written_is_not_left_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shop takes the missing units back while the write of the others is under way."""
+    world.listing(total=5)
+    world.link()
+    world.sell("1", {"A": 7})
+    adjust = world.marketplace.adjust
+
+    def meanwhile(listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        world.pass_time(1)
+        world.sell("1", {"A": 5})
+        return adjust(listing_id, seen=seen, delta=delta)
+
+    monkeypatch.setattr(world.marketplace, "adjust", meanwhile)
+    world.reconcile()
+
+    assert world.pairs() == [("A", 5, 5, 0)]
+    assert world.anomalies() == []
+
+
+def test_an_oversell_that_ends_with_a_write_found_in_the_feed_is_not_left_open(world: World) -> None:
+    """The last thing that was pending is settled by evidence; no write follows that would say so."""
+    world.listing(total=5)
+    world.link()
+    world.sell("1", {"A": 5})
+    world.sell("2", {"A": 2})
+    world.reconcile()
+    assert world.anomalies() == ["oversold"]
+    world.pass_time(1)
+    world.sell("2", {"A": 0})
+    world.pass_time(1)
+    world.sell("1", {"A": 3})
+    world.marketplace.fail("adjust", "lost_after")
+    world.reconcile()
+    world.follow()
+    world.reconcile()
+
+    assert world.pairs() == [("A", 3, 3, 0), ("A", 0, 0, 0)]
+    assert world.anomalies() == []
 
 
 def test_differences_that_cancel_out_are_journalled_without_a_call(world: World) -> None:

@@ -416,8 +416,9 @@ def open_claims(transaction: Transaction, listing_ids: Collection[str]) -> set[s
 
 
 def release(transaction: Transaction, owner: str, again_at: Mapping[str, datetime], *, leased_until: datetime) -> None:
-    """Give leases back that `owner` still has. A listing with nothing pending is not due any more; another is due at
-    its moment, or earlier if somebody asked for it during the lease.
+    """Give leases back that `owner` still has. A listing with nothing pending is not due any more, unless somebody
+    asked for it during the lease: what the pass concluded may be out of date, and the next one says so without a call.
+    Another is due at its moment, or earlier if somebody asked.
     """
     for chunk in in_chunks(sorted(again_at)):
         held = transaction.execute(
@@ -439,7 +440,7 @@ def release(transaction: Transaction, owner: str, again_at: Mapping[str, datetim
                     "row": row.listing_id,
                     "new_lease_owner": None,
                     "new_lease_until": None,
-                    "new_next_attempt_at": following if row.listing_id in busy else None,
+                    "new_next_attempt_at": following if asked or row.listing_id in busy else None,
                 }
             )
         update_listings(transaction, rows)

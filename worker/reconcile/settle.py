@@ -136,19 +136,29 @@ class Settler:
             entries = self._marketplace.adjustments(listing_id, since=since - LOG_MARGIN)
         listing = self._marketplace.listing(listing_id)
         with self._store.write() as transaction:
-            open_question = self._judge(transaction, listing, entries, has_log=has_log)
+            open_question = self._judge(transaction, listing, entries, held, has_log=has_log)
         return Settled(open_question, listing)
 
     def _judge(
-        self, transaction: Transaction, listing: Listing, log_entries: Sequence[RemoteAdjustment], *, has_log: bool
+        self,
+        transaction: Transaction,
+        listing: Listing,
+        log_entries: Sequence[RemoteAdjustment],
+        before: Any,
+        *,
+        has_log: bool,
     ) -> bool:
-        """Settle what can be; returns whether an operation is still unsettled."""
+        """Settle what can be; returns whether an operation is still unsettled. `before` is the row before the look."""
         listing_id = listing.listing_id
         held = repository.facts(transaction, [listing_id])[listing_id]
         open_operation = repository.unsettled(transaction, [listing_id]).get(listing_id)
         counted = listing.stock.kind is StockKind.COUNTED
         if not has_log or not counted:
             repository.update_listings(transaction, [as_read(listing, doubted=False)])
+            return open_operation is not None
+        if (held.anchor_adjustment, held.anchor_total) != (before.anchor_adjustment, before.anchor_total):
+            # The feed moved the anchor while we looked, maybe beyond what we saw of the log: look again.
+            repository.update_listings(transaction, [{"row": listing_id, "new_doubted": True}])
             return open_operation is not None
         known = repository.known_adjustments(transaction, [entry.adjustment_id for entry in log_entries])
         ordered = sorted(log_entries, key=lambda entry: _log_order(entry, known))

@@ -27,7 +27,7 @@ def note_totals(transaction: Transaction, listing_ids: Collection[str], now: dat
     stocked = and_(counted, ListingRow.total > 0)
     begins = and_(empty, ListingRow.zero_since.is_(None))
     ends = and_(~empty, ListingRow.zero_since.is_not(None))
-    to_close = and_(empty, ListingRow.state == ListingState.PUBLISHED, ~ListingRow.close_done)
+    to_close = and_(empty, ListingRow.state == ListingState.PUBLISHED, or_(begins, ~ListingRow.close_done))
     to_open = and_(stocked, ListingRow.closed_by_us_at.is_not(None))
     negative = and_(counted, ListingRow.total < 0)
     to_do = or_(to_close, to_open, negative)
@@ -37,7 +37,8 @@ def note_totals(transaction: Transaction, listing_ids: Collection[str], now: dat
             .where(ListingRow.listing_id.in_(chunk), or_(begins, ends, to_do))
             .values(
                 zero_since=case((empty, func.coalesce(ListingRow.zero_since, now)), else_=None),
-                close_done=case((stocked, false()), else_=ListingRow.close_done),
+                # A closing of the last episode may have been recorded after that episode had ended.
+                close_done=case((or_(stocked, begins), false()), else_=ListingRow.close_done),
                 next_upkeep_at=case((to_do, now), else_=ListingRow.next_upkeep_at)
                 if wake
                 else ListingRow.next_upkeep_at,

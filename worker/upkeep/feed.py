@@ -260,9 +260,9 @@ class FeedFollower:
         operations.learn_adjustments(transaction, learnt)
         due = self._settler.claim_in(transaction, matches)
         self._write_anchors(transaction, [running[listing_id] for listing_id in sorted(moved)])
-        repository.wake_for_reconcile(
-            transaction, moved | due | {c.adjustment.listing_id for c in changes}, self._clock.now()
-        )
+        now = self._clock.now()
+        repository.wake_for_reconcile(transaction, moved | {c.adjustment.listing_id for c in changes}, now)
+        repository.wake(transaction, due, now)
 
     def _move_anchor(self, listing: _Running, change: StockChange) -> int | None:
         """Carry the running total over one adjustment; returns the total after it, where it is known."""
@@ -377,7 +377,7 @@ class FeedFollower:
                     doubtful.append(listing_id)
         due = self._settler.claim_in(transaction, matches)
         now = self._clock.now()
-        repository.wake_for_reconcile(transaction, due, now)
+        repository.wake(transaction, due, now)
         # A held listing has been looked at: its orphan waits for a person, not for another look.
         held = self._holds.active_in(transaction)
         repository.doubt(transaction, [name for name in doubtful if held.on_listing(name) is None], now)

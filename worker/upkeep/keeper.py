@@ -269,6 +269,8 @@ class Keeper:
                 self._end(transaction, look, look.operation_id, OperationState.REJECTED, str(error))
                 self._anomalies.open_in(transaction, [_refused(look.listing_id, look.kind, str(error))])
                 look.next_at = now + TROUBLE_AGAIN_AFTER
+        # The total may have moved while we sent: with the new state that may call for another look.
+        note_totals(transaction, [look.listing_id for look, error in answers if error is None], now)
 
     def _end(
         self, transaction: Transaction, look: _Look, operation_id: int, state: OperationState, outcome: str | None
