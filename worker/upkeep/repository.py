@@ -97,8 +97,8 @@ def wake_for_reconcile(transaction: Transaction, listing_ids: Collection[str], n
 
 
 def wake(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
-    """Let these listings be reconciled now, even where nothing is pending any more: then the pass makes no call, but ends
-    what was open because of it.
+    """Let these listings be reconciled now, even where nothing is pending: then the pass makes no call, but ends what
+    was open because of it.
     """
     for chunk in in_chunks(sorted(listing_ids)):
         transaction.execute(update(ListingRow).where(ListingRow.listing_id.in_(chunk)).values(next_attempt_at=now))
