@@ -44,6 +44,8 @@ class Tasks:
         self._bell = bell
         self._housekeeping = Housekeeping(services)
         self._gates = {name: Gate(most) for name, most in AT_ONCE.items()}
+        # Two polls of one channel would read the same pages, and each would end what the other still puts off.
+        self._polls = {name: Gate(1) for name in services.channels}
 
     def intake(self) -> None:
         """Handle waiting deliveries, then fetch the orders that somebody asked for."""
@@ -90,6 +92,11 @@ class Tasks:
         """Read one channel's changed orders; and from time to time, a little further back, ids and revisions."""
         if name not in self._services.channels:
             return
+        with self._polls[name].entered() as rounds:
+            for _ in rounds:
+                self._poll_once(name)
+
+    def _poll_once(self, name: str) -> None:
         times = self._services.settings.schedule
         try:
             while not self._services.poller.poll(name, within=timedelta(seconds=DRAIN_SECONDS)):

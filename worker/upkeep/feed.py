@@ -261,7 +261,13 @@ class FeedFollower:
         due = self._settler.claim_in(transaction, matches)
         self._write_anchors(transaction, [running[listing_id] for listing_id in sorted(moved)])
         now = self._clock.now()
-        repository.wake_for_reconcile(transaction, moved | {c.adjustment.listing_id for c in changes}, now)
+        # Units that came in may serve what waits for them. Our own writes are no news: what a backlog still puts off
+        # must not be written early because of them.
+        stocked = [change.adjustment for change in changes if change.adjustment.quantity > 0]
+        repository.wake_for_reconcile(
+            transaction, {entry.listing_id for entry in stocked if entry.adjustment_id not in matches}, now
+        )
+        repository.wake_for_evidence(transaction, {change.adjustment.listing_id for change in changes}, now)
         repository.wake(transaction, due, now)
 
     def _move_anchor(self, listing: _Running, change: StockChange) -> int | None:

@@ -80,13 +80,20 @@ def lock(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, An
 
 
 def wake_for_reconcile(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
-    """Let the listings that wait for stock, or for evidence, be reconciled now."""
-    waiting = or_(
-        select(Pair.id).where(Pair.listing_id == ListingRow.listing_id, _pending()).exists(),
-        select(Operation.id)
-        .where(Operation.listing_id == ListingRow.listing_id, Operation.state == OperationState.UNKNOWN)
-        .exists(),
+    """Let those of these listings that have something pending be reconciled now."""
+    pending = select(Pair.id).where(Pair.listing_id == ListingRow.listing_id, _pending()).exists()
+    _wake_where(transaction, listing_ids, pending, now)
+
+
+def wake_for_evidence(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
+    """Let those of these listings that have an unknown outcome be looked at now."""
+    unknown = select(Operation.id).where(
+        Operation.listing_id == ListingRow.listing_id, Operation.state == OperationState.UNKNOWN
     )
+    _wake_where(transaction, listing_ids, unknown.exists(), now)
+
+
+def _wake_where(transaction: Transaction, listing_ids: Collection[str], waiting: Any, now: datetime) -> None:
     for chunk in in_chunks(sorted(listing_ids)):
         transaction.execute(
             update(ListingRow)
