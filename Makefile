@@ -7,7 +7,8 @@
 BIN := .venv/bin
 READY := .venv/.ready
 UV := $(or $(shell command -v uv),$(BIN)/uv)
-COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+# Extras stay in the pins: without them pip 23 looks for the newest release that has the extra, pin or no pin.
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 
 # How much of the data `make demo` replays; ARGS adds to or overrides it: make demo ARGS="--limit 0 --seed 7".

@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,13 @@ ROOMS = ("config", "connectors", "worker")
 LOCKS = ("runtime", "dev", "build", "redis")
 
 
-def locked(name: str) -> dict[str, str]:
+def pinned(name: str) -> list[Requirement]:
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
-    return {canonicalize_name(package): version for package, version in re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", text)}
+    return [Requirement(pin) for pin in re.findall(r"(?m)^([\w.-]+(?:\[[\w, -]+\])?==[^\s;]+)", text)]
+
+
+def locked(name: str) -> dict[str, str]:
+    return {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pinned(name)}
 
 
 def declared(*extras: str) -> list[Requirement]:
@@ -35,6 +39,19 @@ def test_the_lock_has_what_is_declared(lock: str, extras: list[str]) -> None:
 
     for requirement in declared(*extras):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("runtime", ["sandbox"]), ("dev", ["sandbox", "dev"])])
+def test_pins_name_the_extras_asked_for(lock: str, extras: list[str]) -> None:
+    """Otherwise pip 23 takes the newest release for the extra, finds no hash for it, and installs nothing."""
+    pins = {canonicalize_name(pin.name): pin for pin in pinned(lock)}
+    asked = [*declared(*extras), *(Requirement(text) for name in pins for text in required_by(name))]
+
+    for requirement in asked:
+        if canonicalize_name(requirement.name) in pins and (
+            requirement.marker is None or requirement.marker.evaluate()
+        ):
+            assert requirement.extras <= pins[canonicalize_name(requirement.name)].extras, requirement
 
 
 def test_tests_and_image_use_the_same_versions() -> None:
@@ -67,6 +84,13 @@ def test_every_import_is_declared() -> None:
         # A part of pydantic's own interface, always of the version pydantic asks for.
         "config/problems.py: pydantic_core"
     }
+
+
+def required_by(name: str) -> list[str]:
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:  # Pinned for another platform or Python.
+        return []
 
 
 def imported(path: Path) -> set[str]:
