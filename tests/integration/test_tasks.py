@@ -122,7 +122,12 @@ def test_a_backlog_of_many_pages_is_written_once_for_each_listing(world: World, 
     assert world.marketplace.count("adjust") == 1
 
 
-def test_what_a_poll_put_off_is_written_even_if_it_never_reaches_the_head(world: World, tasks: Tasks) -> None:
+class Died(BaseException):
+    """The process is gone: nobody cleans up."""
+
+
+def only_the_first_page(world: World, then: BaseException) -> None:
+    """A backlog of which a poll takes 10 orders in, and then meets this."""
     world.listing(total=100)
     world.link()
     for number in range(15):
@@ -134,13 +139,46 @@ def test_what_a_poll_put_off_is_written_even_if_it_never_reaches_the_head(world:
     def first_page_only(cursor: str) -> Any:
         asked.append(cursor)
         if len(asked) > 1:
-            raise Unavailable("down")
+            world.channel.orders = orders  # type: ignore[method-assign]
+            raise then
         return orders(cursor)
 
     world.channel.orders = first_page_only  # type: ignore[method-assign]
+
+
+def test_what_a_poll_put_off_is_written_when_the_poll_fails(world: World, tasks: Tasks) -> None:
+    only_the_first_page(world, Unavailable("down"))
     _quietly(tasks.poll_channel)(CHANNEL)
     tasks.reconcile()
+    assert world.total() == 90
+
+
+def test_what_a_dead_process_put_off_waits_for_the_next_poll(world: World, tasks: Tasks) -> None:
+    only_the_first_page(world, Died())
+    with pytest.raises(Died):
+        world.services.poller.poll(CHANNEL)
+    tasks.reconcile()
     assert world.total() == 100
-    world.pass_time(121)
+    world.poll()
+    tasks.reconcile()
+    assert world.total() == 85
+    assert world.marketplace.count("adjust") == 1
+
+
+def test_what_a_dead_process_put_off_does_not_wait_for_ever(world: World, tasks: Tasks) -> None:
+    only_the_first_page(world, Died())
+    with pytest.raises(Died):
+        world.services.poller.poll(CHANNEL)
+    world.pass_time(601)
     tasks.reconcile()
     assert world.total() == 90
+
+
+def test_new_stock_does_not_wake_what_a_poll_puts_off(world: World, tasks: Tasks) -> None:
+    only_the_first_page(world, Died())
+    with pytest.raises(Died):
+        world.services.poller.poll(CHANNEL)
+    world.marketplace.edit("L", 5)
+    world.follow()
+    tasks.reconcile()
+    assert world.marketplace.count("adjust") == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -11,7 +10,7 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import Channel, Order, OrderPage, OrderRef, UnreadableOrder
-from connectors.errors import Unauthorized
+from connectors.errors import ConnectorError, Unauthorized
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
@@ -22,7 +21,8 @@ from worker.store.tables import HoldScope
 
 log = structlog.get_logger(__name__)
 
-CATCHING_UP = timedelta(minutes=2)
+LONGEST_PUT_OFF = timedelta(minutes=10)
+"""What a poll puts off is due after this at the latest, should nobody ever end it."""
 
 
 class Poller:
@@ -43,14 +43,13 @@ class Poller:
         self._anomalies = anomalies
         self._accounts = accounts
         self._channels = channels
-        self._put_off: dict[str, set[str]] = defaultdict(set)
-        """Listings by channel that wait for the poll under way to reach the head."""
 
     def poll(self, name: str, *, within: timedelta = timedelta(seconds=50)) -> bool:
         """Read one channel to its head, or for `within`; returns whether the head was reached.
 
-        While it catches up over several pages, what a page makes due waits for the head (at most `CATCHING_UP`), so
-        that a backlog is written once for each listing and not once for each page.
+        While it catches up over several pages, what a page makes due waits for the head, or for the poll to fail, so
+        that a backlog is written once for each listing and not once for each page. Should this process die, the next
+        poll ends the waiting.
 
         Each page and the cursor behind it are one transaction, so a crash repeats at most a page, without harm. Raises
         what the connector raises, after placing a hold if the credentials were refused.
@@ -67,8 +66,11 @@ class Poller:
                     return True
                 if self._clock.monotonic() >= deadline:
                     return False
-        except Unauthorized as error:
-            self._accounts.refused(HoldScope.CHANNEL, name, error)
+        except ConnectorError as error:
+            with self._store.write() as transaction:
+                repository.end_putting_off(transaction, name, self._clock.now())
+            if isinstance(error, Unauthorized):
+                self._accounts.refused(HoldScope.CHANNEL, name, error)
             raise
 
     def late_pass(self, name: str, reaching_back: timedelta) -> int:
@@ -100,16 +102,9 @@ class Poller:
     def _take_page(self, name: str, page: OrderPage, correlation: str, started_at: datetime) -> None:
         try:
             with self._store.write() as transaction:
-                taken = self._intake.take_in(
-                    transaction, name, page.orders, correlation, due_after=CATCHING_UP if page.more else timedelta(0)
-                )
-                if not page.more:
-                    repository.make_due(transaction, self._put_off[name], self._clock.now(), correlation)
+                put_off = LONGEST_PUT_OFF if page.more else None
+                self._intake.take_in(transaction, name, page.orders, correlation, put_off=put_off)
                 self._finish_page(transaction, name, page, correlation, started_at)
-            if page.more:
-                self._put_off[name] |= taken.due_listings
-            else:
-                self._put_off.pop(name, None)
         except OverflowError:
             self._take_one_by_one(name, page.orders, correlation)
             with self._store.write() as transaction:
@@ -120,6 +115,8 @@ class Poller:
     ) -> None:
         for unreadable in page.unreadable:
             self._park_unreadable(transaction, name, unreadable, correlation)
+        if not page.more:
+            repository.end_putting_off(transaction, name, self._clock.now())
         cursors.move_cursor(transaction, cursor_name(name), page.cursor, started_at, current=not page.more)
 
     def _take_one_by_one(self, name: str, orders: Sequence[Order], correlation: str) -> None:

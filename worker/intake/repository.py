@@ -395,9 +395,16 @@ def write_journal(transaction: Transaction, entries: Sequence[Mapping[str, Any]]
     insert_rows(transaction, JournalEntry, entries)
 
 
-def make_due(transaction: Transaction, listing_ids: Iterable[str], at: datetime, correlation: str) -> None:
+def make_due(
+    transaction: Transaction,
+    listing_ids: Iterable[str],
+    at: datetime,
+    correlation: str,
+    *,
+    put_off_by: str | None = None,
+) -> None:
     """Mark listings for reconciling at `at`, or earlier if they are due earlier. They must be locked by `lock_listings`
-    if pairs are written as well.
+    if pairs are written as well. With `put_off_by`, a later moment lasts until `end_putting_off` of that channel.
     """
     sooner = and_(ListingRow.next_attempt_at.is_not(None), ListingRow.next_attempt_at < at)
     for chunk in in_chunks(sorted(set(listing_ids))):
@@ -406,9 +413,21 @@ def make_due(transaction: Transaction, listing_ids: Iterable[str], at: datetime,
             .where(ListingRow.listing_id.in_(chunk))
             .values(
                 next_attempt_at=case((sooner, ListingRow.next_attempt_at), else_=at),
+                put_off_by=case((sooner, ListingRow.put_off_by), else_=put_off_by),
                 attempts=0,
                 correlation_id=correlation,
             )
+        )
+
+
+def end_putting_off(transaction: Transaction, channel: str, now: datetime) -> None:
+    """Make due now what this channel's poll put off."""
+    listings = select(ListingRow.listing_id).where(ListingRow.put_off_by == channel)
+    # Locked in one order for everybody.
+    names = transaction.scalars(listings.order_by(ListingRow.listing_id).with_for_update()).all()
+    for chunk in in_chunks(names):
+        transaction.execute(
+            update(ListingRow).where(ListingRow.listing_id.in_(chunk)).values(next_attempt_at=now, put_off_by=None)
         )
 
 

@@ -89,12 +89,13 @@ class Intake:
         snapshots: Sequence[Order | Gone],
         correlation: str,
         *,
-        due_after: timedelta = timedelta(0),
+        put_off: timedelta | None = None,
     ) -> TakenIn:
         """Take whole orders (or tombstones) of one channel in, within the caller's transaction.
 
         Locks the orders and then the listings concerned, each in the order of their ids. Listings whose pairs changed
-        are due when this returns, or after `due_after` when more of the kind is about to follow.
+        are due when this returns; with `put_off`, because more of the channel is about to follow, when the caller ends
+        it (`repository.end_putting_off`), at the latest after that time.
 
         Raises OverflowError, naming no order, when units exceed 64 bits: the caller then takes the orders in one by
         one and parks that one.
@@ -111,7 +112,10 @@ class Intake:
         due = self._write_lines(transaction, channel, accepted, changes, now)
         self._write_orders(transaction, accepted, correlation)
         repository.ask_for_fetch(transaction, channel, to_fetch, now)
-        repository.make_due(transaction, due, now + due_after, correlation)
+        if put_off is None:
+            repository.make_due(transaction, due, now, correlation)
+        else:
+            repository.make_due(transaction, due, now + put_off, correlation, put_off_by=channel)
         self._anomalies.open_in(transaction, changes.findings)
         self._anomalies.resolve_in(transaction, changes.unparked, "a readable snapshot of it was taken in")
         return TakenIn(len(accepted), kept, to_fetch, frozenset(due))

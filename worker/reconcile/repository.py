@@ -72,7 +72,7 @@ def claim_due(
         transaction.execute(
             update(ListingRow)
             .where(ListingRow.listing_id.in_(due))
-            .values(lease_owner=owner, lease_until=lease_until, next_attempt_at=lease_until)
+            .values(lease_owner=owner, lease_until=lease_until, next_attempt_at=lease_until, put_off_by=None)
         )
     return due
 

@@ -47,6 +47,8 @@ class Store:
             self.url,
             pool_size=pool_size,
             max_overflow=pool_size,
+            # The connection used last is used next: each has a page cache of its own, and few stay few.
+            pool_use_lifo=True,
             connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
         )
 

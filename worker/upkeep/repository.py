@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 
 from connectors.contract import ListingState
 from worker.store import AnyRow, Transaction
@@ -80,9 +80,11 @@ def lock(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, An
 
 
 def wake_for_reconcile(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
-    """Let those of these listings that have something pending be reconciled now."""
+    """Let those of these listings that have something pending be reconciled now, but for what a poll puts off: that
+    waits for the poll, not for stock.
+    """
     pending = select(Pair.id).where(Pair.listing_id == ListingRow.listing_id, _pending()).exists()
-    _wake_where(transaction, listing_ids, pending, now)
+    _wake_where(transaction, listing_ids, and_(pending, ListingRow.put_off_by.is_(None)), now)
 
 
 def wake_for_evidence(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:

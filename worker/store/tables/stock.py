@@ -56,6 +56,8 @@ class ListingRow(Base):
 
     next_attempt_at: Mapped[datetime | None]
     """When to reconcile it; None when nothing is due."""
+    put_off_by: Mapped[str | None] = mapped_column(Name)
+    """The channel whose poll is catching up: until it is at its head, new stock is no reason to write this listing."""
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     lease_owner: Mapped[str | None] = mapped_column(Name)
     lease_until: Mapped[datetime | None]
@@ -79,6 +81,12 @@ class ListingRow(Base):
             "next_attempt_at",
             postgresql_where=text("next_attempt_at IS NOT NULL"),
             sqlite_where=text("next_attempt_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_listings_put_off_by",
+            "put_off_by",
+            postgresql_where=text("put_off_by IS NOT NULL"),
+            sqlite_where=text("put_off_by IS NOT NULL"),
         ),
         Index(
             "ix_listings_next_upkeep_at",
