@@ -106,7 +106,9 @@ class Decisions:
                 raise DecisionRefusedError(message)
             due = repository.due_pairs(transaction, [listing_id], ()).get(listing_id, [])
             units = {pair.id: pair.committed - pair.waived - pair.applied for pair in due}
-            repository.move_waived(transaction, [{"row": pair, "moved": moved} for pair, moved in units.items()])
+            repository.move_units(
+                transaction, "waived", [{"row": pair, "moved": moved} for pair, moved in units.items()]
+            )
             now = self._clock.now()
             note = f"the marketplace's number accepted by {by}: {reason}"
             repository.write_journal(

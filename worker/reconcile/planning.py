@@ -175,8 +175,8 @@ class Planner:
 
     def write(self, transaction: Transaction, record: Record) -> None:
         """Write down what was gathered."""
-        repository.move_applied(transaction, record.moves)
-        repository.move_waived(transaction, record.waives)
+        repository.move_units(transaction, "applied", record.moves)
+        repository.move_units(transaction, "waived", record.waives)
         repository.write_journal(transaction, record.journal)
         repository.update_listings(transaction, list(record.listings.values()))
         note_totals(transaction, list(record.listings), self._clock.now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import BigInteger, bindparam, func, insert, literal, or_, select, update
 
@@ -127,22 +127,14 @@ def due_pairs(
     return due
 
 
-def move_applied(transaction: Transaction, moves: Sequence[Mapping[str, int]]) -> None:
-    """Each mapping: `row` (the pair), `moved` (units)."""
+def move_units(
+    transaction: Transaction, number: Literal["applied", "waived"], moves: Sequence[Mapping[str, int]]
+) -> None:
+    """Move one number of pairs. Each mapping: `row` (the pair), `moved` (units)."""
     if moves:
         table = table_of(Pair)
         transaction.execute(
-            update(table).where(table.c.id == bindparam("row")).values(applied=table.c.applied + bindparam("moved")),
-            list(moves),
-        )
-
-
-def move_waived(transaction: Transaction, moves: Sequence[Mapping[str, int]]) -> None:
-    """Each mapping: `row` (the pair), `moved` (units)."""
-    if moves:
-        table = table_of(Pair)
-        transaction.execute(
-            update(table).where(table.c.id == bindparam("row")).values(waived=table.c.waived + bindparam("moved")),
+            update(table).where(table.c.id == bindparam("row")).values({number: table.c[number] + bindparam("moved")}),
             list(moves),
         )
 
