@@ -11,14 +11,11 @@ UV := $(or $(shell command -v uv),$(BIN)/uv)
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 
-# How much of the data `make demo` replays; ARGS adds to or overrides it: make demo ARGS="--limit 0 --seed 7".
-SLICE := --limit 6000
-
 help:  ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(READY)  ## replay real sales through local vendor servers and prove every unit (ARGS="--limit 0" for all)
-	$(BIN)/trueup demo $(SLICE) $(ARGS)
+	$(BIN)/trueup demo $(ARGS)
 
 test: $(READY)  ## every test, real PostgreSQL and Redis included (ARGS for pytest)
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)

@@ -33,7 +33,6 @@ from worker.demo.replay import Replay
 from worker.demo.report import Outcome, Usage
 from worker.demo.shop import Shop
 
-DEFAULT_LIMIT = 20_000
 DEFAULT_SEED = 1
 MOST_WAITING_DELIVERIES = 400
 
@@ -45,10 +44,10 @@ HELD, DIFFERS, WRONG_INPUT = 0, 1, 2
 class Options:
     """How to run the demo."""
 
+    limit: int
+    """Order lines to place; 0 is all."""
     orders: Path | None = None
     """A file with the columns of the packaged data; None replays those."""
-    limit: int = DEFAULT_LIMIT
-    """Order lines to place; 0 is all."""
     seed: int = DEFAULT_SEED
     keep: bool = False
     """Whether to stay up afterwards until Ctrl-C."""
