@@ -18,6 +18,7 @@ from connectors.contract import Order
 from connectors.sandbox.clock import VirtualClock
 from tests.doubles import ModelMarketplace, ScriptedChannel, webhook_body
 from worker.intake.inbox import Incoming
+from worker.links.service import Links
 from worker.services import Services
 from worker.store import Store
 from worker.store.bulk import insert_rows
@@ -116,6 +117,14 @@ class World:
                     }
                 ],
             )
+
+    def link_by_import(
+        self, sku: str = "A", listing_id: str = "L", units: int = 1, *, from_at: datetime | None = None
+    ) -> None:
+        """A link as people make one: lines that waited for it count."""
+        start = (from_at or self.clock.now()).isoformat()
+        table = f"channel,sku,listing_id,units,from\n{CHANNEL},{sku},{listing_id},{units},{start}\n"
+        Links(self.store, self.clock, self.services.anomalies).import_csv(table)
 
     def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
