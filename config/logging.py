@@ -58,6 +58,12 @@ QUIET = (
 MIN_SECRET_LENGTH = 4
 """Shorter values are not searched for: they would mask half of every line."""
 
+MOST_CHARACTERS = 10_000
+"""Of one text in a line: whoever can make us log a text must not fill the disk with it."""
+
+TRACES = ("exception", "stack")
+"""Keys whose texts have lines by right; so have their indented lines on a terminal."""
+
 
 def configure(log: LogSettings, *, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
     """Send everything this process logs, through structlog or the standard library, to `stream` (default: stderr).
@@ -93,8 +99,9 @@ def configure(log: LogSettings, *, secrets: Iterable[str] = (), stream: TextIO |
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Last before rendering, so that texts of exceptions and of libraries pass it too.
+                # Last before rendering, so that texts of exceptions and of libraries pass them too.
                 redaction(secrets),
+                tame,
                 _renderer(colours=stream.isatty()) if for_people else structlog.processors.JSONRenderer(default=str),
             ],
         )
@@ -146,6 +153,42 @@ def redaction(secrets: Iterable[str] = ()) -> Callable[[WrappedLogger, str, Even
         return {key: MASK if _names_secret(key) else clean(value) for key, value in event.items()}
 
     return redact
+
+
+def tame(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: no text begins a line of its own, moves a cursor, or is longer than it may be.
+
+    What others send us ends up in messages. Escaped as Python writes it, it is still there to be read.
+    """
+    return {_tame(key): _indented(value) if key in TRACES else _tame(value) for key, value in event.items()}
+
+
+def _tame(value: Any) -> Any:
+    match value:
+        case str():
+            return _plain(value if len(value) <= MOST_CHARACTERS else f"{value[:MOST_CHARACTERS]}…")
+        case dict():
+            return {_tame(key): _tame(item) for key, item in value.items()}
+        case list():
+            return [_tame(item) for item in value]
+    return value
+
+
+def _indented(trace: Any) -> Any:
+    """A traceback whose every line but the first is indented, so that none can pass for an entry of the log."""
+    if not isinstance(trace, str):
+        return _tame(trace)
+    if len(trace) > MOST_CHARACTERS:
+        trace = f"…\n{trace[-MOST_CHARACTERS:]}"
+    return "\n  ".join(_plain(line) for line in trace.split("\n"))
+
+
+def _plain(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def _names_secret(key: object) -> bool:

@@ -17,6 +17,9 @@ from connectors.errors import Unreadable
 EXCERPT_CHARACTERS = 200
 MAX_RETRY_AFTER_SECONDS = 3600.0
 
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""A moment outside of them is no moment: with any other one can reckon without leaving what a calendar holds."""
+
 _LOOKED_AT_BYTES = 4096
 _SECRET_HEADER = re.compile(r"authorization|token|secret|key", re.IGNORECASE)
 _SECRETS = (
@@ -86,9 +89,10 @@ def http_date(value: str) -> datetime | None:
     """The moment of a `Date` header, in UTC; None when it is not one."""
     try:
         moment = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError):
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment if FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
 def name_of(request: httpx.Request) -> str:

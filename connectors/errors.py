@@ -19,15 +19,19 @@ secret nor a whole answer: at most a redacted excerpt.
 
 from __future__ import annotations
 
+from connectors.text import legible
+
+MAX_MESSAGE_CHARACTERS = 2000
+
 
 class ConnectorError(Exception):
-    """Something a vendor said, or failed to say. `message` is one sentence for an operator."""
+    """Something a vendor said, or failed to say. `message` is one sentence for an operator, fit for a row."""
 
     def __init__(self, message: str, *, account: str = "", code: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = legible(message[:MAX_MESSAGE_CHARACTERS])
+        super().__init__(self.message)
         self.account = account
-        self.code = code
+        self.code = legible(code[:100])
 
     def __str__(self) -> str:
         where = f"{self.account}: " if self.account else ""

@@ -15,4 +15,6 @@ for name in list(os.environ):
 
 # A shared machine is sometimes slow; how long an example takes says nothing about the code.
 settings.register_profile("trueup", deadline=None, print_blob=True)
+# For `make fuzz`: --hypothesis-profile=fuzz.
+settings.register_profile("fuzz", settings.get_profile("trueup"), max_examples=3000)
 settings.load_profile("trueup")

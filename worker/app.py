@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
 from celery import Celery, signals
 from kombu import Exchange, Queue
 
+from config.logging import new_correlation_id
 from config.settings import Settings
 
 QUEUES = ("intake", "reconcile", "upkeep")
 """By urgency: bulk work never stands before a sale."""
 
 MEMORY_POLLING_SECONDS = 0.02
+
+CORRELATION_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+"""What is taken from a message as one: it goes into rows and log lines, and anybody at the broker can send it."""
 
 
 def make_app(settings: Settings) -> Celery:
@@ -37,6 +42,8 @@ def make_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
+        # Else whoever reaches the broker can shut workers down. What they do is told by rows, metrics and the log.
+        worker_enable_remote_control=False,
         worker_soft_shutdown_timeout=30,
         worker_enable_soft_shutdown_on_idle=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -90,7 +97,9 @@ def _send_correlation(headers: dict[str, Any] | None = None, **_ignored: Any) ->
 @signals.task_prerun.connect
 def _bind_correlation(task_id: str | None = None, task: Any = None, **_ignored: Any) -> None:
     request = getattr(task, "request", None)
-    correlation = getattr(request, "trueup_correlation_id", None) or task_id
+    ids = (getattr(request, "trueup_correlation_id", None), task_id)
+    fit = (sent for sent in ids if isinstance(sent, str) and CORRELATION_ID.fullmatch(sent))
+    correlation = next(fit, None) or new_correlation_id()
     structlog.contextvars.bind_contextvars(correlation_id=correlation, task=getattr(task, "name", None))
 
 

@@ -158,6 +158,9 @@ def register(app: Celery, tasks: Tasks) -> None:
         schedule.ALERTS: tasks.alerts,
         POLL_CHANNEL: tasks.poll_channel,
     }
+    # Celery brings tasks of its own that run others, as often as their message says.
+    for name in [name for name in app.tasks if name.startswith("celery.")]:
+        app.tasks.unregister(name)
     for name, run in runs.items():
         app.task(_quietly(run), name=name, ignore_result=True)
 

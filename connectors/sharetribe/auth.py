@@ -16,6 +16,8 @@ from connectors.http import excerpt, retry_after_seconds
 TOKEN_PATH = "/v1/auth/token"  # noqa: S105  # a path
 SCOPE = "integ"
 UNSTATED_LIFETIME_SECONDS = 300.0
+LONGEST_LIFETIME_SECONDS = 86_400.0
+"""Whatever an answer says, a token is renewed after this."""
 _REFUSED = (400, 401, 403)
 
 
@@ -111,7 +113,7 @@ class TokenAuth(httpx.Auth):
     def _readable(self, response: httpx.Response) -> _Token | None:
         try:
             answer = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if not isinstance(answer, dict):
             return None
@@ -119,8 +121,9 @@ class TokenAuth(httpx.Auth):
         seconds = answer.get("expires_in", UNSTATED_LIFETIME_SECONDS)
         if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
             return None
-        if not access_token or isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
+        if not access_token or isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
             return None
         # Early by a tenth, at most half a minute: the token must outlive its way to the vendor.
+        seconds = min(seconds, LONGEST_LIFETIME_SECONDS)
         stale_at = self._clock.monotonic() + seconds - min(30.0, seconds / 10)
         return _Token(f"Bearer {access_token}", refresh_token if isinstance(refresh_token, str) else None, stale_at)

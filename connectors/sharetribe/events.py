@@ -26,6 +26,7 @@ from connectors.sharetribe.resources import (
     title,
     whole,
 )
+from connectors.text import is_storable, legible
 
 FEED_TYPES = "listing,stockAdjustment"
 TRAIL_TYPES = "stockAdjustment,stockReservation,transaction"
@@ -52,7 +53,7 @@ class Position:
         """Raises `ShapeError`."""
         try:
             kept = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ShapeError("not JSON") from None
         if not isinstance(kept, dict):
             raise ShapeError("not an object")
@@ -73,8 +74,8 @@ def created_at(event: Resource) -> datetime:
 def event_type(event: Resource) -> str:
     """Resource type, slash, verb, e.g. `listing/updated`; new ones may appear at any time."""
     found = attributes(event).get("eventType")
-    if not isinstance(found, str) or not found:
-        raise ShapeError("eventType is missing")
+    if not isinstance(found, str) or not found or not is_storable(found):
+        raise ShapeError("eventType is missing or no name")
     return found
 
 
@@ -128,7 +129,8 @@ def trail_event(event: Resource) -> TrailEvent | None:
         return TrailEvent(created_at(event), "stock", kind)
     if subject == "transaction" and verb in ("initiated", "transitioned"):
         transition = attributes(_resource(event)).get("lastTransition")
-        return TrailEvent(created_at(event), "transaction", transition if isinstance(transition, str) else kind)
+        name = legible(transition) if isinstance(transition, str) else kind
+        return TrailEvent(created_at(event), "transaction", name)
     return None
 
 

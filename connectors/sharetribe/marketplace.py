@@ -197,7 +197,7 @@ class SharetribeMarketplace:
                 unknown.append(kind)
             else:
                 changes.append(change)
-        more = broken or len(found) >= (resources.meta(answer, "perPage") or PAGE)
+        more = broken or not _is_last(found, answer)
         if not more and started - position.at > 2 * _MARGIN:
             # At the head of a quiet feed: the cursor keeps its age, so that it never looks older than the retention.
             position = Position(started - _MARGIN, position.sequence)
@@ -241,7 +241,7 @@ class SharetribeMarketplace:
                     raise Unreadable(f"event {_name(event)} while {what}: {error}", account=ACCOUNT) from error
                 if step is not None:
                     trail.append(step)
-            if len(page) < (resources.meta(answer, "perPage") or PAGE):
+            if _is_last(page, answer):
                 return trail
 
     # Listings
@@ -401,12 +401,19 @@ def _next(position: Position | None, event: resources.Resource) -> Position:
     return Position(events.created_at(event), sequence)
 
 
+def _is_last(page: Sequence[resources.Resource], answer: Any) -> bool:
+    """Whether nothing follows this page of events. After an empty one nothing does, whatever the answer says."""
+    return not page or len(page) < (resources.meta(answer, "perPage") or PAGE)
+
+
 def _is_total(stock: resources.Resource, total: int) -> bool:
     """Whether an answered stock is the one asked for; without `expand` it carries no attributes."""
     if stock.get("type") != "stock" or not resources.resource_id(stock):
         return False
-    shown = stock.get("attributes") or {}
-    return shown.get("quantity") in {total, None}
+    if not stock.get("attributes"):
+        return True
+    quantity = resources.attributes(stock).get("quantity")
+    return quantity is None or resources.whole(quantity, "the stock quantity") == total
 
 
 def _name(resource: resources.Resource) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.answers import FIRST_YEAR, LAST_YEAR
 from connectors.contract import (
     MAX_QUANTITY,
     UNDEFINED,
@@ -22,6 +23,7 @@ from connectors.contract import (
     ReservationState,
     Stock,
 )
+from connectors.text import is_storable, legible
 
 Resource = Mapping[str, Any]
 Included = Mapping[tuple[str, str], Resource]
@@ -77,6 +79,8 @@ def identifier(value: Any) -> str:
         value = value.get("uuid")
     if not isinstance(value, str) or not value:
         raise ShapeError("an id is missing")
+    if not is_storable(value):
+        raise ShapeError("an id is longer than any, or holds characters of none")
     return value
 
 
@@ -104,6 +108,8 @@ def moment(value: Any) -> datetime:
         raise ShapeError(f"{value!r:.40} is not a timestamp") from None
     if parsed.tzinfo is None:
         raise ShapeError(f"{value!r:.40} has no time zone")
+    if not FIRST_YEAR <= parsed.year <= LAST_YEAR:
+        raise ShapeError(f"{value!r:.40} is outside of all time")
     return parsed.astimezone(UTC)
 
 
@@ -143,9 +149,9 @@ def state(attributes: Mapping[str, Any]) -> ListingState:
 
 
 def title(attributes: Mapping[str, Any]) -> str:
-    """The title of a listing by its attributes; empty without one."""
+    """The title of a listing by its attributes; empty without one. A provider may have typed in anything."""
     found = attributes.get("title")
-    return found if isinstance(found, str) else ""
+    return legible(found) if isinstance(found, str) else ""
 
 
 def author_id(resource: Resource) -> str:
@@ -222,7 +228,10 @@ def _sku(attributes: Mapping[str, Any], sku_key: str | None) -> str | None:
     section, _, key = sku_key.partition(".")
     extended = attributes.get(section)
     found = extended.get(key) if isinstance(extended, Mapping) else None
-    return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) and found != "" else None
+    if not isinstance(found, (str, int)) or isinstance(found, bool) or found == "":
+        return None
+    sku = str(found)
+    return sku if is_storable(sku) else None
 
 
 def _kind(resource: Resource) -> str:

@@ -19,6 +19,7 @@ from connectors.contract import Order, OrderLine
 from connectors.errors import Unreadable
 from connectors.shopify.settings import ShopifySettings
 from connectors.shopify.shapes import HookBody, LineNode, OrderHead, RefundLineNode
+from connectors.text import is_storable
 
 _GID = re.compile(r"gid://shopify/([A-Za-z]+)/([1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
@@ -299,8 +300,10 @@ def _order_line(line: _Line, refunded: Sequence[Refunded], rules: Rules, *, canc
     except ValueError as error:
         raise ValueError(f"line {line.line_id}: {error}") from error
     sku = line.sku or None
-    if sku is not None and not _storable(sku):
-        raise ValueError(f"line {line.line_id}: its SKU holds characters no database can store")
+    if sku is not None and not is_storable(sku):
+        raise ValueError(
+            f"line {line.line_id}: its SKU is longer than 255 characters, or holds some that no database can store"
+        )
     # A custom line has neither variant nor SKU: nothing can be linked to it.
     return OrderLine(line_id=line.line_id, sku=sku, item_key=line.variant_id or sku or "", committed=committed)
 
@@ -316,15 +319,6 @@ def _utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("it was placed outside of all time") from error
-
-
-def _storable(text: str) -> bool:
-    """Whether a database can hold it: PostgreSQL refuses the character NUL, and none takes half a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\x00" not in text
 
 
 def _unreadable(order_id: str, error: ValueError) -> Unreadable:

@@ -15,6 +15,7 @@ from connectors.shopify.orders import shaped
 from connectors.shopify.settings import Topic
 from connectors.shopify.shapes import PageInfo
 from connectors.shopify.whole import next_page
+from connectors.text import legible
 
 _ORDER_FIELDS = (
     "id",
@@ -129,7 +130,7 @@ class Subscriptions:
     def _tell(self, document: documents.Document, field: str, variables: Mapping[str, Any]) -> list[str]:
         answer = self._graphql.tell(document, variables)
         outcome = shaped(answer.get(field), _Outcome, f"the answer to {document.name}")
-        return [" ".join(error.message.split())[:200] for error in outcome.user_errors]
+        return [legible(" ".join(error.message.split())[:200]) for error in outcome.user_errors]
 
     def _registrations(self) -> list[_Registration]:
         registrations: list[_Registration] = []
@@ -162,7 +163,7 @@ def _problem(topic: Topic, registrations: Sequence[_Registration]) -> str:
 
 def _defect(topic: Topic, registration: _Registration) -> str:
     if registration.format != "JSON":
-        return f"sends {registration.format} instead of JSON"
+        return legible(f"sends {registration.format[:40]} instead of JSON")
     if registration.filter:
         return "has a filter, so that some deliveries do not come"
     sent = set(registration.include_fields or ())

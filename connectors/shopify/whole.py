@@ -27,6 +27,8 @@ from connectors.shopify.shapes import (
 
 SETTLING_SECONDS = 3
 """How far we stay behind the vendor's clock, so that no second is read before it is over on all its machines."""
+MAX_LINES = 100_000
+"""Of one order, or of its refunds: an answer that always leads on is not followed for ever."""
 MAX_READS = 3
 """How often an order is read that keeps changing meanwhile."""
 
@@ -69,7 +71,7 @@ class WholeOrders:
                 return from_node(head, head.line_items.nodes, refund_lines, self._rules, fetched_at=fetched_at)
             # An order that changed within the second we began in may change again in it, under the same `updatedAt`.
             asked_at = fetched_at + timedelta(seconds=self._http.clock_skew_seconds or 0.0)
-            open_seconds = (head.updated_at + timedelta(seconds=1) - asked_at).total_seconds()
+            open_seconds = (head.updated_at - asked_at).total_seconds() + 1
             if 0 < open_seconds <= SETTLING_SECONDS:
                 self._clock.sleep(open_seconds)
                 continue
@@ -115,12 +117,14 @@ class _Pages:
         self._updated_at = updated_at
 
     def lines(self, head: SingleOrder) -> list[LineNode]:
-        page, after = head.line_items, None
+        page, after, pages = head.line_items, None, 1
         lines = list(page.nodes)
         while after := next_page(page.page_info, after):
             more = self._ask(documents.ORDER_LINES, "order", MoreLines, id=self._gid, after=after)
             self._same(more.updated_at)
-            page = more.line_items
+            page, pages = more.line_items, pages + 1
+            # By pages: an answer without lines leads on for ever too.
+            self._bounded(pages * documents.MAX_PAGE)
             lines.extend(page.nodes)
         return lines
 
@@ -146,9 +150,10 @@ class _Pages:
     def _refund_pages(self, refund_id: str, first: RefundLinePage | None) -> Iterator[RefundLinePage]:
         page = first or self._refund_page(refund_id, None)
         yield page
-        after = None
+        after, pages = None, 1
         while after := next_page(page.page_info, after):
-            page = self._refund_page(refund_id, after)
+            page, pages = self._refund_page(refund_id, after), pages + 1
+            self._bounded(pages * documents.MAX_PAGE)
             yield page
 
     def _refund_page(self, refund_id: str, after: str | None) -> RefundLinePage:
@@ -161,6 +166,11 @@ class _Pages:
         if node is None:
             raise _MovedError
         return shaped(node, shape, f"a further page of order {self._order_id}", order_id=self._order_id)
+
+    def _bounded(self, lines: int) -> None:
+        if lines > MAX_LINES:
+            message = f"order {self._order_id} has more lines than {MAX_LINES}"
+            raise Unreadable(message, order_id=self._order_id)
 
     def _same(self, updated_at: datetime) -> None:
         if updated_at != self._updated_at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import socket
@@ -34,7 +35,7 @@ from worker.store.cursors import move_cursor
 from worker.store.tables import Delivery, HoldReason, HoldScope, Tick
 from worker.store.ticks import tick_is_due
 from worker.upkeep.repository import FEED
-from worker.web import WebServer, create_app, server
+from worker.web import WebServer, create_app, receiver, server
 
 WITHIN_SECONDS = 30.0
 LIMIT_BYTES = 4096
@@ -53,10 +54,12 @@ class Bell(Doorbell):
 class Site:
     """A deployment whose receiver listens."""
 
-    def __init__(self, store: Store, *, broker: str = "memory://", most_waiting: int = 2000, **web: Any) -> None:
+    def __init__(
+        self, store: Store, *, broker: str = "memory://", most_waiting: int = 2000, limit: int = LIMIT_BYTES, **web: Any
+    ) -> None:
         self.store = store
         self.clock = VirtualClock()
-        self.services = services(store, self.clock, broker=broker, max_body_bytes=LIMIT_BYTES, **web)
+        self.services = services(store, self.clock, broker=broker, max_body_bytes=limit, **web)
         self.bell = Bell()
         self._server = WebServer(create_app(self.services, self.bell, most_waiting=most_waiting), "127.0.0.1", 0)
         self.url = self._server.start()
@@ -225,6 +228,47 @@ def test_an_unknown_channel_is_not_there(site: Site) -> None:
     for name in ("nobody", "toys%2f..", "TOYS", "x" * 5000):
         assert site.post(body, signed(body), channel=name).status_code == 404
     assert site.deliveries() == []
+
+
+@pytest.mark.parametrize("path", ["/hooks/toys/", "//hooks/toys", "/hooks/toys%2f", "/hooks/./toys", "/hooks/toys%00"])
+def test_no_other_spelling_of_an_address_is_there_nor_leads_to_it(site: Site, path: str) -> None:
+    body = order_body()
+    head = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items())
+    request = f"POST {path} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: {len(body)}\r\n{head}\r\n"
+
+    answer = site.raw(request.encode() + body)
+
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"evil" not in answer
+    assert site.deliveries() == []
+
+
+def test_a_body_that_says_it_is_packed_is_not_unpacked(site: Site) -> None:
+    body = gzip.compress(order_body())
+    answer = site.post(body, {**signed(body), "Content-Encoding": "gzip"})
+
+    assert answer.status_code == 200
+    (row,) = site.deliveries()
+    assert (row.raw, bytes(row.kept)) == (True, body)
+
+
+def test_slow_senders_of_large_bodies_keep_nobody_elses_delivery_out(
+    make: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "MOST_BODY_BYTES", 200_000)
+    monkeypatch.setattr(receiver, "UNCOUNTED_BYTES", 5_000)
+    site = make(limit=100_000)
+    large = b"POST /hooks/toys HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 99_999
+    host, port = site.url.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as slow:
+        refused = 0
+        while not refused:
+            connection = slow.enter_context(socket.create_connection((host, int(port)), timeout=WITHIN_SECONDS))
+            connection.sendall(large)
+            refused += site.metric("trueup_deliveries_total", channel=CHANNEL, outcome="overloaded") > 0
+        body = order_body(lines=1)
+        assert len(body) < 5_000
+        assert site.post(body).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,7 +58,7 @@ def read(path: Path | None = None) -> Sequence[SalesLine]:
         if name.endswith(".gz"):
             content = gzip.decompress(content)
         text = content.decode("utf-8-sig")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise SalesFileError(name, [f"it cannot be read: {error}"]) from error
     except UnicodeDecodeError as error:
         raise SalesFileError(name, [f"it is not UTF-8 text: {error}"]) from error

@@ -63,4 +63,7 @@ def create_app(services: Services, bell: Doorbell | None, *, most_waiting: int =
         yield
         await batcher.close()
 
-    return Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan)
+    # Else a slash too many is answered with a redirect to whatever host the request names.
+    app.router.redirect_slashes = False
+    return app

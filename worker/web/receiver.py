@@ -37,6 +37,9 @@ _standard_log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES = 64 * 1024 * 1024
 """Of all deliveries in hand at once: memory is not to be had for the asking."""
+UNCOUNTED_BYTES = 64 * 1024
+"""Of each delivery, which the number of connections bounds: else a few senders of large bodies, who take their time,
+would keep everybody's small ones out."""
 MOST_HEADER_CHARACTERS = 255
 """What a delivery's id and topic may have in their row."""
 WARN_EVERY_SECONDS = 60.0
@@ -208,11 +211,16 @@ class _InHand:
         self._size = 0
 
     def add(self, size: int) -> None:
+        counted = self._counted
         self._size += size
-        self._receiver.take_in_hand(size)
+        self._receiver.take_in_hand(self._counted - counted)
 
     def release(self) -> None:
-        self._receiver.put_down(self._size)
+        self._receiver.put_down(self._counted)
+
+    @property
+    def _counted(self) -> int:
+        return max(0, self._size - UNCOUNTED_BYTES)
 
 
 def _plain(text: str) -> str:

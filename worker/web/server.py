@@ -14,69 +14,101 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST_CONNECTIONS = 1000
+MOST_CONNECTIONS = 500
 """Beyond it requests get a 503 at once."""
+MOST_OPEN = 800
+"""Beyond it connections end as they begin. A process may have 1,024 files open where nobody has allowed it more, and
+needs some for the database."""
 HEAD_BYTES = 64 * 1024
-"""The request line and headers of one request, give or take what one read from the socket brings."""
+"""The request line and headers of one request, or what surrounds the pieces of its body, give or take what one read
+from the socket brings."""
 REQUEST_SECONDS = 20.0
-"""How long a request may take to come in, from the connection on or from its first byte."""
+"""How long a request may take to come in, from the connection on or from its first byte, and how long its sender may
+take to read what is answered."""
 KEEP_ALIVE_SECONDS = 60
 SHUTDOWN_SECONDS = 15
 """For requests under way; a commit takes less."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1, with the bounds that uvicorn leaves out: on the size of a request's head, and on the time it takes."""
+    """HTTP/1.1, with the bounds that uvicorn leaves out: on connections, on what is not body, and on time."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._in_head = False
         self._in_request = True  # The first one is due.
-        self._heads = 0
-        self._head_bytes = 0
+        self._stalled = False
+        self._advanced = False
+        self._idle_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base
         super().connection_made(transport)
+        if len(self.connections) > MOST_OPEN:
+            transport.abort()
+            return
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._in_request = False
+        self._in_request = self._stalled = False
         self._watch()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        heads = self._heads
+        # Whatever comes ends the wait for a next request, an empty line too: it must not be the last that is timed.
+        self._in_request = True
+        self._advanced = False
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_head:
-            # Only what belongs to the head that is coming in: its first piece may share a read with other requests.
-            self._head_bytes = self._head_bytes + len(data) if heads == self._heads else 0
-            if self._head_bytes > HEAD_BYTES:
+        if self._in_request:
+            # What completes no head and brings no body: a head without end, or what may follow a body in pieces.
+            self._idle_bytes = 0 if self._advanced else self._idle_bytes + len(data)
+            if self._idle_bytes > HEAD_BYTES:
                 self.send_400_response("Request header too large.")
                 return
         self._watch()
 
     def on_message_begin(self) -> None:
         self._in_head = self._in_request = True
-        self._head_bytes = 0
+        self._idle_bytes = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # After a body in pieces there may be more of them, which nobody has verified the body by.
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._heads += 1
+        self._advanced = True
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._advanced = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_request = False
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        self._stalled = True
+        self._watch()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stalled = False
+        self._watch()
+        super().resume_writing()
+
     def _watch(self) -> None:
-        """Run the timer while a request is coming in; a request that is there in one piece costs none."""
-        if self._in_request and self._timer is None:
-            self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
-        elif not self._in_request and self._timer is not None:
+        """Run the timer while a request comes in or an answer waits; one that is there in one piece costs none."""
+        timed = self._in_request or self._stalled
+        if timed and self._timer is None:
+            # Not closed but cut: closing waits until everything written is read.
+            self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+        elif not timed and self._timer is not None:
             self._timer.cancel()
             self._timer = None
 

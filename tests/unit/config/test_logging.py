@@ -15,6 +15,7 @@ import structlog
 from pydantic import SecretStr
 
 from config.logging import (
+    MOST_CHARACTERS,
     bind_correlation,
     clear_correlation,
     configure,
@@ -152,6 +153,41 @@ def test_what_is_no_secret_stays_readable() -> None:
     event = {"event": "stored", "listing": "l-1", "total": 5, "ok": True, "ids": ("a", "b"), "nothing": None}
 
     assert redaction(["abc"])(None, "info", dict(event)) == {**event, "ids": ["a", "b"]}
+
+
+HOSTILE = "id\x1b[2J\r\n2026-01-01T00:00:00Z [error] forged\u2028\u202e\x00\x9b"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_others_send_begins_no_line_and_moves_no_cursor(stream: io.StringIO, form: str) -> None:
+    configure(LogSettings.model_validate({"format": form}), stream=stream)
+    log = structlog.get_logger("worker")
+
+    log.info("stored", delivery_id=HOSTILE, topics=[HOSTILE], seen={HOSTILE: HOSTILE}, thing=Exception(HOSTILE))
+    logging.getLogger("library").warning("about %s", HOSTILE, extra={HOSTILE: 1})
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        log.exception("failed")
+
+    text = stream.getvalue()
+    assert all(character.isprintable() for line in text.split("\n") for character in line)
+    assert [line for line in text.split("\n") if line.startswith("2026-01-01T00:00:00Z")] == []
+    assert "forged" in text
+    if form == "json":
+        assert len(text.splitlines()) == 3
+
+
+def test_a_text_is_not_longer_than_it_may_be(stream: io.StringIO, lines: Lines) -> None:
+    configure(LogSettings(), stream=stream)
+    logging.getLogger("library").warning("full contents: %s", "x" * 1_000_000)
+    try:
+        raise ValueError("y" * 1_000_000)
+    except ValueError:
+        structlog.get_logger("worker").exception("failed")
+
+    for line in lines():
+        assert all(len(value) < MOST_CHARACTERS + 10 for value in line.values())
 
 
 # ---------------------------------------------------------------------------------------------------------- correlation

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from worker.web.server import BoundedProtocol
+from worker.web import server
+from worker.web.server import HEAD_BYTES, BoundedProtocol
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -26,6 +28,9 @@ class Wire(asyncio.Transport):
         self.written += bytes(data)
 
     def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
         self.closed = True
 
     def is_closing(self) -> bool:
@@ -94,5 +99,68 @@ def test_a_head_that_does_not_end_is_refused() -> None:
             protocol.data_received(b"x" * 1000)
         assert b"HTTP/1.1 400 " in wire.written
         assert wire.closed
+
+    connected(test)
+
+
+def test_an_empty_line_after_a_request_does_not_end_all_timing() -> None:
+    def test(protocol: BoundedProtocol, wire: Wire) -> None:
+        protocol.data_received(REQUEST)
+        protocol.data_received(b"\r\n")
+        assert protocol._timer is not None
+
+    connected(test)
+
+
+def test_who_does_not_read_the_answers_is_timed() -> None:
+    def test(protocol: BoundedProtocol, wire: Wire) -> None:
+        protocol.data_received(REQUEST)
+        protocol.pause_writing()
+        assert protocol._timer is not None
+        protocol.resume_writing()
+        assert protocol._timer is None
+
+    connected(test)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("start", [b"5\r\nhello\r\n0\r\nX: ", b"5;x="], ids=["trailer", "chunk extension"])
+def test_what_surrounds_a_body_is_bounded(start: bytes) -> None:
+    def test(protocol: BoundedProtocol, wire: Wire) -> None:
+        protocol.data_received(CHUNKED + start)
+        for _ in range(HEAD_BYTES // 1000 + 2):
+            protocol.data_received(b"x" * 1000)
+        assert b"HTTP/1.1 400 " in wire.written
+        assert wire.closed
+
+    connected(test)
+
+
+def test_a_large_body_is_no_large_head() -> None:
+    def test(protocol: BoundedProtocol, wire: Wire) -> None:
+        protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(1000):
+            protocol.data_received(b"x" * 1000)
+        assert not wire.closed
+
+    connected(test)
+
+
+def test_what_follows_a_body_is_no_header() -> None:
+    def test(protocol: BoundedProtocol, wire: Wire) -> None:
+        protocol.data_received(CHUNKED + b"0\r\nX-Late: 1\r\n\r\n")
+        assert [name for name, _ in protocol.headers] == [b"host", b"transfer-encoding"]
+
+    connected(test)
+
+
+def test_one_connection_too_many_ends_as_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_OPEN", 0)
+
+    def test(protocol: BoundedProtocol, wire: Wire) -> None:
+        assert wire.closed
+        assert protocol._timer is None
 
     connected(test)

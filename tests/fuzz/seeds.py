@@ -1,0 +1,133 @@
+"""Right inputs to begin with: what vendors and people really send."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.unit.connectors.sharetribe import vendor as sharetribe
+from tests.unit.connectors.shopify import vendor as shopify
+
+HOOKS: list[Any] = [
+    shopify.hook_order(
+        7, [shopify.hook_line(11), shopify.hook_line(12, 2, 1)], [shopify.hook_refund((11, 1, "return"))]
+    ),
+    {"id": 71, "order_id": 7, "created_at": "2026-11-21T12:00:00Z"},
+    {"order_edit": {"order_id": 7, "line_items": {"additions": [{"id": 1, "delta": 1}]}}},
+    {"id": 7},
+    {"shop_id": 1, "shop_domain": "toys.myshopify.com", "data_request": {"id": 9}},
+]
+
+_REGISTRATION = {
+    "id": "gid://shopify/WebhookSubscription/1",
+    "topic": "ORDERS_UPDATED",
+    "uri": "https://stock.example/hooks/toys",
+    "format": "JSON",
+    "filter": "",
+    "includeFields": ["id"],
+}
+
+SHOPIFY: list[Any] = [
+    {
+        # One answer for every question: each takes the field it asked for.
+        "data": {
+            **shopify.orders_page(shopify.order_node(7), after=after),
+            "order": shopify.order_node(
+                7,
+                [shopify.line_node(11), shopify.line_node(12, 2)],
+                refunds=[shopify.refund_node(1, [shopify.refund_line_node(11)])],
+                lines_after=after,
+            ),
+            "refund": {
+                "order": {"updatedAt": "2026-11-21T11:00:00Z"},
+                "refundLineItems": {"nodes": [shopify.refund_line_node(11)], "pageInfo": shopify.page_info()},
+            },
+            "shop": {"id": "gid://shopify/Shop/1", "myshopifyDomain": "toys.myshopify.com"},
+            "currentAppInstallation": {"accessScopes": [{"handle": "read_orders"}, {"handle": "read_all_orders"}]},
+            "webhookSubscriptions": {"nodes": [_REGISTRATION], "pageInfo": shopify.page_info()},
+            "webhookSubscriptionCreate": {"webhookSubscription": _REGISTRATION, "userErrors": [{"message": "taken"}]},
+            "webhookSubscriptionDelete": {"userErrors": []},
+        },
+        "extensions": shopify.cost(20, 1900, actual=5),
+    }
+    for after in (None, "next")
+] + [{"errors": [{"message": "slow down", "extensions": {"code": code}}]} for code in ("THROTTLED", "ACCESS_DENIED")]
+
+_INCLUDED = [
+    sharetribe.stock(5),
+    {
+        "id": "reservation-1",
+        "type": "stockReservation",
+        "attributes": {"quantity": 1, "state": "pending"},
+        "relationships": {"transaction": sharetribe.link("transaction", "transaction-1")},
+    },
+]
+
+SHARETRIBE: list[Any] = [
+    {"data": sharetribe.listing(metadata={"sku": "A"}), "included": _INCLUDED},
+    {"data": sharetribe.stock(4)},
+    sharetribe.page([sharetribe.listing()], _INCLUDED),
+    sharetribe.page(
+        [sharetribe.adjustment(at="2026-11-20T10:00:00.000Z", reservation="reservation-1")], _INCLUDED, totalItems=1
+    ),
+    sharetribe.page(
+        [
+            sharetribe.event(1, resource=sharetribe.adjustment(), clientId="our-client"),
+            sharetribe.event(2, "listing/updated", sharetribe.listing(), previous={"attributes": {"state": "draft"}}),
+            sharetribe.event(3, "listing/deleted"),
+            sharetribe.event(
+                4, "transaction/transitioned", {"id": "t", "attributes": {"lastTransition": "transition/decline"}}
+            ),
+        ]
+    ),
+    {"errors": [{"code": "old-total-mismatch", "title": "No.", "source": {"path": ["oldTotal", 0]}}]},
+]
+
+SHARETRIBE_TOKEN = sharetribe.TOKEN
+SHOPIFY_TOKEN = {"access_token": "t", "scope": "read_orders", "expires_in": 86399}
+CURSOR = {"sequence": 5, "at": "2026-11-21T11:59:00.000Z"}
+
+CONFIGURATION = b"""
+[database]
+url = "sqlite:///trueup.db"
+[broker]
+url = "memory://"
+[marketplace]
+connector = "sharetribe"
+client_id = "id"
+client_secret = "env:CANARY"
+[channels.toys]
+connector = "shopify"
+shop = "toys.myshopify.com"
+access_token = "env:CANARY"
+any_seller = true
+counted_from = 2026-11-01T00:00:00Z
+exclude_tags = ["mirrored"]
+[web]
+port = 0
+"""
+
+ENVIRONMENT = b"""TRUEUP_MARKETPLACE__CONNECTOR=sharetribe
+TRUEUP_MARKETPLACE__CLIENT_ID=id
+TRUEUP_CHANNELS__TOYS__CONNECTOR=shopify
+TRUEUP_CHANNELS__TOYS__SHOP=toys.myshopify.com
+TRUEUP_CHANNELS__TOYS__ACCESS_TOKEN=shpat_0123
+TRUEUP_CHANNELS__TOYS__ANY_SELLER=true
+TRUEUP_WEB__PORT=1
+TRUEUP_ALERTS__URLS=["json://localhost"]"""
+
+ANSWERS = [
+    b"429\nRetry-After: 3\nDate: Sat, 21 Nov 2026 12:00:00 GMT\n\n{}",
+    b"307\nLocation: https://elsewhere.example/\n\n",
+    b"503\nContent-Encoding: gzip\nRetry-After: Sat, 21 Nov 2026 12:00:09 GMT\n\nx",
+    b'409\nContent-Type: application/json\n\n{"errors": [{"code": "old-total-mismatch", "title": "No."}]}',
+    b'200\nX-Shopify-API-Version: 2025-01\nDate: Sat, 21 Nov 2026 11:00:00 GMT\n\n{"data": {}}',
+]
+
+LINKS = b"channel,sku,listing_id,units,from\nshop,A,l-1,6,2026-11-01T00:00:00Z\n"
+SALES = b"invoice,stock_code,quantity,invoice_date,unit_price\n1,A,2,2011-11-01 08:16:00,1.5\n"
+
+
+def written(values: Any) -> list[bytes]:
+    """Each value as JSON."""
+    return [json.dumps(value).encode() for value in values]
