@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from connectors.contract import Clocked, Hooks
-from connectors.errors import ConnectorError, Unauthorized
+from connectors.errors import ConnectorError
 from worker.alerts import Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.intake import repository
@@ -69,10 +69,9 @@ class Housekeeping:
             if not address or not isinstance(channel, Hooks):
                 continue
             try:
-                problems = [entry for entry in channel.subscribe(address) if entry.problem]
-            except Unauthorized as error:
-                self._services.accounts.refused(HoldScope.CHANNEL, name, error)
-                continue
+                self._services.accounts.admit(HoldScope.CHANNEL, name)
+                with self._services.accounts.calling(HoldScope.CHANNEL, name):
+                    problems = [entry for entry in channel.subscribe(address) if entry.problem]
             except ConnectorError as error:
                 log.warning("subscriptions_not_checked", channel=name, error=str(error))
                 continue

@@ -22,6 +22,7 @@ from connectors.redis_budget import RedisBudgets
 from connectors.registry import connector
 from worker.alerts import Anomalies
 from worker.alerts.sender import AlertSender
+from worker.breaker import Breakers
 from worker.calls import CallCounter
 from worker.holds import Holds
 from worker.holds.accounts import Accounts
@@ -101,12 +102,11 @@ class Services:
             group=timedelta(seconds=self.settings.alerts.group_seconds),
         )
         self.holds = Holds(store, clock)
-        self.accounts = Accounts(store, self.holds, self.anomalies)
+        self.breakers = Breakers(store, clock, self.anomalies, self.holds)
+        self.accounts = Accounts(store, self.holds, self.anomalies, self.breakers)
         self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))
         self.inbox = Inbox(store, clock, self.intake, self.anomalies, self.channels)
-        self.fetcher = Fetcher(
-            store, clock, self.intake, self.anomalies, self.holds, self.accounts, self.channels, lease=lease
-        )
+        self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.accounts, self.channels, lease=lease)
         self.poller = Poller(store, clock, self.intake, self.anomalies, self.accounts, self.channels)
         self.settler = Settler(store, clock, self.marketplace, self.anomalies, self.holds, settle_after=settle_after)
         self.reconciler = Reconciler(

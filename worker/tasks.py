@@ -20,7 +20,8 @@ from worker.gate import Gate
 from worker.housekeeping import Housekeeping
 from worker.services import Services
 from worker.store import StorageUnavailable
-from worker.store.ticks import claim_tick, tick_is_due
+from worker.store.tables import HoldScope
+from worker.store.ticks import claim_tick, pull_tick, tick_is_due
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,8 @@ DRAIN_SECONDS = 20.0
 """How long one task drains before it rings again and gives its thread back."""
 LATE_INDEX_SECONDS = 600.0
 """How late a vendor's index may show an order: behind every pass this much is read again."""
+SWEEP_AGAIN_AFTER = timedelta(minutes=5)
+"""When a sweep that a vendor's failure cut short is begun anew."""
 DAILY_WINDOW = timedelta(hours=48)
 
 
@@ -65,6 +68,8 @@ class Tasks:
 
     def feed(self) -> None:
         """Follow the marketplace's change feed to its head."""
+        if not self._market_may_be_called():
+            return
         if self._claims("feed", self._services.settings.schedule.feed_seconds) and self._services.feed.follow():
             self._bell.ring(schedule.RECONCILE)
             self._bell.ring(schedule.UPKEEP)
@@ -75,17 +80,22 @@ class Tasks:
 
     def sweep(self) -> None:
         """Compare every listing, when its time has come: with what the feed has told up to now."""
+        if not self._market_may_be_called():
+            return
         if self._claims("sweep", self._services.settings.schedule.sweep_seconds):
-            self._services.feed.follow()
-            self._services.sweeper.sweep()
+            try:
+                self._services.feed.follow()
+                self._services.sweeper.sweep()
+            except ConnectorError:
+                self._come_back("sweep", SWEEP_AGAIN_AFTER)
+                raise
             self._bell.ring(schedule.UPKEEP)
 
     def poll(self) -> None:
         """Ring a poll for every channel whose time has come."""
-        with self._services.store.read() as transaction:
-            silent = self._services.holds.active_in(transaction).unauthorised_channels()
         for name, channel in self._services.settings.channels.items():
-            if name not in silent and self._claims(f"poll:{name}", channel.poll_seconds):
+            callable_now = self._services.accounts.may_be_called(HoldScope.CHANNEL, name)
+            if callable_now and self._claims(f"poll:{name}", channel.poll_seconds):
                 self._app.send_task(POLL_CHANNEL, args=[name], queue="intake", expires=channel.poll_seconds)
 
     def poll_channel(self, name: str) -> None:
@@ -133,6 +143,15 @@ class Tasks:
                     if clock.monotonic() >= deadline:
                         self._bell.ring(task)
                         return
+
+    def _market_may_be_called(self) -> bool:
+        """Else its schedule stands still: it refuses our credentials, or does not answer."""
+        return self._services.accounts.may_be_called(HoldScope.MARKETPLACE, self._services.marketplace_name)
+
+    def _come_back(self, name: str, after: timedelta) -> None:
+        """What was begun and not finished is begun again sooner than its schedule says."""
+        with self._services.store.write() as transaction:
+            pull_tick(transaction, name, self._services.clock.now() + after)
 
     def _claims(self, name: str, every_seconds: float) -> bool:
         """Whether this process may run `name` now: two beats, or ten workers, make no second run."""

@@ -8,7 +8,7 @@ import pytest
 
 from worker.alerts import Kind
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations" / "README.md"
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     PARKED_DELIVERY = "parked-delivery"
     PARKED_ORDER = "parked-order"
     NEEDS_REAUTHORISATION = "needs-reauthorisation"
+    NOT_ANSWERING = "not-answering"
     WEBHOOK_BROKEN = "webhook-broken"
     CURSOR_TOO_OLD = "cursor-too-old"
     UNKNOWN_CHANGE_TYPE = "unknown-change-type"
@@ -61,6 +62,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.PARKED_DELIVERY: Severity.ERROR,
     Kind.PARKED_ORDER: Severity.ERROR,
     Kind.NEEDS_REAUTHORISATION: Severity.CRITICAL,
+    Kind.NOT_ANSWERING: Severity.ERROR,
     Kind.WEBHOOK_BROKEN: Severity.ERROR,
     Kind.CURSOR_TOO_OLD: Severity.ERROR,
     Kind.UNKNOWN_CHANGE_TYPE: Severity.WARNING,

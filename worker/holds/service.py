@@ -63,6 +63,13 @@ class ActiveHolds:
         }
         return bool(channels) and channels <= shadowed
 
+    def refuses_credentials(self, scope: HoldScope, name: str) -> bool:
+        """Whether this account must not even be read."""
+        return any(
+            hold.scope is scope and hold.subject == name and hold.reason is HoldReason.REAUTHORISATION
+            for hold in self._holds
+        )
+
     def unauthorised_channels(self) -> frozenset[str]:
         """Channels that must not even be read: their credentials are refused."""
         return frozenset(

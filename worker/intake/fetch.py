@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -12,11 +12,10 @@ from connectors.clock import Clock
 from connectors.contract import Channel, Gone, Order
 from connectors.errors import ConnectorError, NotFound, RateLimited, Unauthorized, Unavailable, Unreadable
 from worker.alerts import Anomalies
-from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.intake import repository
-from worker.intake.service import LOOKS_AFTER, Intake, parked_order
-from worker.store import Store
+from worker.intake.service import LOOKS_AFTER, Intake, failure_reason, parked_order
+from worker.store import StorageUnavailable, Store
 from worker.store.tables import HoldScope
 
 log = structlog.get_logger(__name__)
@@ -24,6 +23,8 @@ log = structlog.get_logger(__name__)
 BATCH_FETCHES = 20
 MOST_ATTEMPTS = 8
 LONGEST_BACKOFF = timedelta(minutes=15)
+RESTS = timedelta(seconds=2)
+"""When a fetch is looked at again whose account may not be called just now."""
 
 
 class Fetcher:
@@ -35,7 +36,6 @@ class Fetcher:
         clock: Clock,
         intake: Intake,
         anomalies: Anomalies,
-        holds: Holds,
         accounts: Accounts,
         channels: Mapping[str, Channel],
         *,
@@ -45,7 +45,6 @@ class Fetcher:
         self._clock = clock
         self._intake = intake
         self._anomalies = anomalies
-        self._holds = holds
         self._accounts = accounts
         self._channels = channels
         self._lease = lease
@@ -54,8 +53,8 @@ class Fetcher:
         """Fetch one batch; returns how many were tried. Safe to run several at once and to repeat."""
         now = self._clock.now()
         lease_until = now + self._lease
+        silent = [name for name in self._channels if not self._accounts.may_be_called(HoldScope.CHANNEL, name)]
         with self._store.write() as transaction:
-            silent = self._holds.active_in(transaction).unauthorised_channels()
             rows = repository.claim_fetches(transaction, now, lease_until, BATCH_FETCHES, silent)
         for row in rows:
             self._fetch(row, lease_until)
@@ -66,18 +65,21 @@ class Fetcher:
         if channel is None:
             self._park(row, f"channel {row.channel} is not configured (any more)")
             return
+        if not self._accounts.grant(HoldScope.CHANNEL, row.channel):
+            self._give_back(row, lease_until, self._clock.now() + RESTS, None)
+            return
         try:
-            snapshot = channel.order(row.order_id)
-        except Unauthorized as error:
-            self._accounts.refused(HoldScope.CHANNEL, row.channel, error)
-            self._postpone(row, lease_until, error)
-        except (RateLimited, Unavailable) as error:
+            with self._accounts.calling(HoldScope.CHANNEL, row.channel):
+                snapshot = channel.order(row.order_id)
+        except (Unauthorized, RateLimited, Unavailable) as error:
             self._postpone(row, lease_until, error)
         except Unreadable as error:
             self._park(row, str(error))
         except NotFound as error:
             self._park(row, f"the channel's account was not found: {error}")
-        except ConnectorError as error:
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a connector raises, its neighbours are fetched
             self._postpone(row, lease_until, error)
         else:
             self._take(row, lease_until, snapshot)
@@ -89,17 +91,27 @@ class Fetcher:
                 repository.end_fetch(transaction, row.id, lease_until, next_at=None, reason=None)
         except OverflowError as error:
             self._park(row, str(error))
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  an order that cannot be taken in holds up nobody
+            self._postpone(row, lease_until, error)
 
-    def _postpone(self, row: Any, lease_until: Any, error: ConnectorError) -> None:
+    def _postpone(self, row: Any, lease_until: Any, error: Exception) -> None:
+        if not isinstance(error, ConnectorError):
+            log.error("order_fetch_failed", channel=row.channel, order_id=row.order_id, exc_info=error)
+        reason = str(error) if isinstance(error, ConnectorError) else failure_reason(error)
         if row.fetch_attempts + 1 >= MOST_ATTEMPTS and not isinstance(error, Unauthorized | RateLimited | Unavailable):
-            self._park(row, str(error))
+            self._park(row, reason)
             return
         wait = min(LONGEST_BACKOFF, timedelta(seconds=2.0 ** min(row.fetch_attempts + 1, 12)))
         if isinstance(error, RateLimited) and error.retry_after_seconds is not None:
             wait = max(wait, timedelta(seconds=error.retry_after_seconds))
-        log.warning("order_fetch_postponed", channel=row.channel, order_id=row.order_id, error=str(error))
+        log.warning("order_fetch_postponed", channel=row.channel, order_id=row.order_id, error=reason)
+        self._give_back(row, lease_until, self._clock.now() + wait, reason)
+
+    def _give_back(self, row: Any, lease_until: Any, next_at: datetime, reason: str | None) -> None:
         with self._store.write() as transaction:
-            repository.end_fetch(transaction, row.id, lease_until, next_at=self._clock.now() + wait, reason=str(error))
+            repository.end_fetch(transaction, row.id, lease_until, next_at=next_at, reason=reason)
 
     def _park(self, row: Any, reason: str) -> None:
         with self._store.write() as transaction:

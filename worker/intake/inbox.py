@@ -16,7 +16,7 @@ from connectors.errors import Unreadable
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.intake import repository
-from worker.intake.service import Intake
+from worker.intake.service import Intake, failure_reason
 from worker.intake.snapshots import NEVER_SEEN
 from worker.store import Store, Transaction
 from worker.store.engine import StorageUnavailable
@@ -123,7 +123,7 @@ class Inbox:
         return handled
 
     def _failed(self, transaction: Transaction, row: Any, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason = failure_reason(error)
         if row.attempts + 1 >= MOST_ATTEMPTS:
             self._park(transaction, row, reason)
         else:

@@ -10,14 +10,15 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import Channel, Order, OrderPage, OrderRef, UnreadableOrder
-from connectors.errors import ConnectorError, Unauthorized
+from connectors.errors import ConnectorError
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
-from worker.intake.service import Intake, parked_order
+from worker.intake.service import Intake, failure_reason, parked_order
 from worker.intake.snapshots import NEVER_SEEN
-from worker.store import Store, Transaction, cursors
+from worker.store import StorageUnavailable, Store, Transaction, cursors
 from worker.store.tables import HoldScope
+from worker.store.types import LONGEST_IDENTIFIER
 
 log = structlog.get_logger(__name__)
 
@@ -52,25 +53,26 @@ class Poller:
         poll ends the waiting.
 
         Each page and the cursor behind it are one transaction, so a crash repeats at most a page, without harm. Raises
-        what the connector raises, after placing a hold if the credentials were refused.
+        what the connector raises, and `Unavailable` or `Unauthorized` when the account rests or is stopped.
         """
+        self._accounts.admit(HoldScope.CHANNEL, name)
         channel = self._channels[name]
         deadline = self._clock.monotonic() + within.total_seconds()
         correlation = f"poll-{uuid.uuid4().hex[:16]}"
         try:
             while True:
                 started_at = self._clock.now()
-                page = channel.orders(self._cursor(name, channel))
+                cursor = self._cursor(name, channel)
+                with self._accounts.calling(HoldScope.CHANNEL, name):
+                    page = channel.orders(cursor)
                 self._take_page(name, page, correlation, started_at)
                 if not page.more:
                     return True
                 if self._clock.monotonic() >= deadline:
                     return False
-        except ConnectorError as error:
+        except ConnectorError:
             with self._store.write() as transaction:
                 repository.end_putting_off(transaction, name, self._clock.now())
-            if isinstance(error, Unauthorized):
-                self._accounts.refused(HoldScope.CHANNEL, name, error)
             raise
 
     def late_pass(self, name: str, reaching_back: timedelta) -> int:
@@ -80,12 +82,14 @@ class Poller:
         now = self._clock.now()
         correlation = f"late-{uuid.uuid4().hex[:16]}"
         missing = 0
-        try:
-            for page in self._channels[name].recent(now - reaching_back):
-                missing += self._ask_for_missing(name, page, correlation)
-        except Unauthorized as error:
-            self._accounts.refused(HoldScope.CHANNEL, name, error)
-            raise
+        self._accounts.admit(HoldScope.CHANNEL, name)
+        pages = iter(self._channels[name].recent(now - reaching_back))
+        while True:
+            with self._accounts.calling(HoldScope.CHANNEL, name):
+                page = next(pages, None)
+            if page is None:
+                break
+            missing += self._ask_for_missing(name, page, correlation)
         if missing:
             log.info("late_orders_found", channel=name, count=missing)
         return missing
@@ -105,7 +109,11 @@ class Poller:
                 put_off = LONGEST_PUT_OFF if page.more else None
                 self._intake.take_in(transaction, name, page.orders, correlation, put_off=put_off)
                 self._finish_page(transaction, name, page, correlation, started_at)
-        except OverflowError:
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            if not isinstance(error, OverflowError):
+                log.exception("order_page_failed", channel=name)
             self._take_one_by_one(name, page.orders, correlation)
             with self._store.write() as transaction:
                 self._finish_page(transaction, name, page, correlation, started_at)
@@ -120,14 +128,17 @@ class Poller:
         cursors.move_cursor(transaction, cursor_name(name), page.cursor, started_at, current=not page.more)
 
     def _take_one_by_one(self, name: str, orders: Sequence[Order], correlation: str) -> None:
-        """A page with an absurd quantity: let its neighbours through and park the order that has it."""
+        """A page that cannot be taken in: let its neighbours through and park the order that is to blame."""
         for order in orders:
             try:
                 with self._store.write() as transaction:
                     self._intake.take_in(transaction, name, [order], correlation)
-            except OverflowError as error:
+            except StorageUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001  logged with its page
+                reason = str(error) if isinstance(error, OverflowError) else failure_reason(error)
                 with self._store.write() as transaction:
-                    self._park(transaction, name, order.order_id, str(error), correlation)
+                    self._park(transaction, name, order.order_id, reason, correlation)
 
     def _park_unreadable(
         self, transaction: Transaction, name: str, unreadable: UnreadableOrder, correlation: str
@@ -137,6 +148,11 @@ class Poller:
     def _park(self, transaction: Transaction, name: str, order_id: str, reason: str, correlation: str) -> None:
         """Park an order by its id. One we hold already keeps its units; the next readable snapshot un-parks it."""
         now = self._clock.now()
+        if len(order_id) > LONGEST_IDENTIFIER:
+            # No row can be named by it; what is known of it is told.
+            shortened = order_id[:LONGEST_IDENTIFIER]
+            self._anomalies.open_in(transaction, [parked_order(name, shortened, f"its id is too long; {reason}")])
+            return
         repository.ensure_orders(transaction, name, [order_id], NEVER_SEEN, now, correlation)
         rows = repository.lock_orders(transaction, name, [order_id])
         repository.park_order(transaction, rows[order_id].id, reason)

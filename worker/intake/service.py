@@ -347,6 +347,12 @@ def _item_changed(channel: str, order_id: str, known: Any, item_key: str) -> Fin
     )
 
 
+def failure_reason(error: Exception) -> str:
+    """What to tell a person of an error that nobody expected: its first line, bounded."""
+    first, *_ = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {first}"[:500]
+
+
 def parked_order(channel: str, order_id: str, reason: str) -> Finding:
     """An order that waits for a person, or for a snapshot that can be read."""
     return Finding(

@@ -50,6 +50,9 @@ class Item:
     operation_id: int | None = None
     again_at: datetime | None = None
     done: bool = False
+    attempts: int = 0
+    unanswered: bool = False
+    """A call about this listing got no answer."""
     correlation_id: str = ""
     lease_until: datetime = FAR_AWAY
     """Nothing is sent after this moment."""

@@ -39,7 +39,6 @@ from worker.reconcile.repository import Intent
 from worker.reconcile.settle import LATE, Settled, Settler
 from worker.store import Store, Transaction
 from worker.store.tables import (
-    HoldReason,
     HoldScope,
     OperationKind,
     OperationState,
@@ -53,6 +52,8 @@ R = TypeVar("R")
 REJECTED_AGAIN_AFTER = timedelta(minutes=15)
 FIRST_BACKOFF_SECONDS = 2.0
 LONGEST_BACKOFF = timedelta(minutes=5)
+NOT_SENT = ("lease", "resting")
+"""Codes of failures that say nothing about the listing: nobody was called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,6 @@ class Reconciler:
         self._name = marketplace_name
         self._jitter = jitter
         self._planner = Planner(clock, anomalies)
-        self._failures_in_a_row = 0
         self.counts = Counts()
 
     def drain(self) -> int:
@@ -120,7 +120,8 @@ class Reconciler:
             nothing_due = not repository.any_due(transaction, self._clock.now())
             if nothing_due or self._holds.active_in(transaction).marketplace is not None:
                 return 0
-        items = self._lease(owner)
+        granted = self._accounts.grant(HoldScope.MARKETPLACE, self._name, self._policy.batch_listings)
+        items = self._lease(owner, granted) if granted else []
         if not items:
             return 0
         waiting = [item for item in items if not item.done]
@@ -139,7 +140,7 @@ class Reconciler:
 
     # --- lease ------------------------------------------------------------------------------------------------
 
-    def _lease(self, owner: str) -> list[Item]:
+    def _lease(self, owner: str, limit: int) -> list[Item]:
         now = self._clock.now()
         lease_until = now + self._policy.lease
         with self._store.write() as transaction:
@@ -148,7 +149,7 @@ class Reconciler:
                 owner=owner,
                 now=now,
                 lease_until=lease_until,
-                limit=self._policy.batch_listings,
+                limit=limit,
             )
             # Whoever prepared an operation and let the lease run out will not record its answer before we look.
             repository.doubt_prepared(transaction, leased)
@@ -157,7 +158,12 @@ class Reconciler:
         items = []
         for listing_id in leased:
             row = rows[listing_id]
-            item = Item(listing_id, correlation_id=row.correlation_id or f"listing-{owner}", lease_until=lease_until)
+            item = Item(
+                listing_id,
+                correlation_id=row.correlation_id or f"listing-{owner}",
+                lease_until=lease_until,
+                attempts=row.attempts,
+            )
             operation = open_operations.get(listing_id)
             if operation is not None and operation.kind in (OperationKind.CLOSE, OperationKind.OPEN):
                 item.done, item.again_at = True, now + timedelta(seconds=5)
@@ -176,6 +182,10 @@ class Reconciler:
             for item in items
         }
         with self._store.write() as transaction:
+            unanswered = [item for item in items if item.unanswered]
+            repository.update_listings(
+                transaction, [{"row": item.listing_id, "new_attempts": item.attempts + 1} for item in unanswered]
+            )
             repository.release(transaction, owner, again_at, leased_until=items[0].lease_until)
 
     # --- read -------------------------------------------------------------------------------------------------
@@ -203,10 +213,12 @@ class Reconciler:
                 self._call_failed(item, listing)
 
     def _look(self, item: Item) -> Settled:
-        return self._settler.look(item.listing_id)
+        with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+            return self._settler.look(item.listing_id)
 
     def _read(self, item: Item) -> Listing:
-        return self._marketplace.listing(item.listing_id)
+        with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+            return self._marketplace.listing(item.listing_id)
 
     def _wait_for_evidence(self, item: Item) -> None:
         """The outcome is still open: look again, soon at first, and tell operators when it stays so."""
@@ -273,13 +285,13 @@ class Reconciler:
         assert intent is not None  # noqa: S101  only items with an intent are sent
         if self._clock.now() >= item.lease_until:
             message = "the lease ran out before sending; nothing was sent"
-            raise Unavailable(message, account=self._name)
+            raise Unavailable(message, account=self._name, code="lease")
         with structlog.contextvars.bound_contextvars(
             correlation_id=item.correlation_id, listing_id=item.listing_id, operation=item.operation_id
         ):
-            return self._marketplace.adjust(
-                item.listing_id, seen=intent.expected_total, delta=intent.new_total - intent.expected_total
-            )
+            delta = intent.new_total - intent.expected_total
+            with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+                return self._marketplace.adjust(item.listing_id, seen=intent.expected_total, delta=delta)
 
     def _record(self, items: Sequence[Item], answers: Sequence[tuple[Item, Adjusted | Exception]]) -> None:
         """Write the answers of one round down."""
@@ -294,8 +306,6 @@ class Reconciler:
             self._planner.write(transaction, record)
         for item, error in failed:
             self._after_failure(item, error)
-        if applied:
-            self._failures_in_a_row = 0
 
     def _record_applied(
         self, transaction: Transaction, applied: Sequence[tuple[Item, Adjusted]], record: Record
@@ -352,48 +362,32 @@ class Reconciler:
             log.error("adjust_failed_unexpectedly", listing_id=item.listing_id, exc_info=error)
 
     def _call_failed(self, item: Item, error: Exception) -> None:
-        """A call that was not executed, or a read that brought nothing: wait, hold or trip the breaker."""
+        """A call that was not executed, or a read that brought nothing: wait."""
         now = self._clock.now()
         if isinstance(error, NotFound):
             item.gone = True
             return
         item.done = True
-        item.again_at = now + self._backoff(self._failures_in_a_row)
-        if isinstance(error, Unauthorized):
-            self._accounts.refused(HoldScope.MARKETPLACE, self._name, error)
-        elif isinstance(error, RateLimited):
+        item.again_at = now + self._backoff(0)
+        if isinstance(error, RateLimited):
             if error.retry_after_seconds is not None:
                 item.again_at = max(item.again_at, now + timedelta(seconds=error.retry_after_seconds))
         elif isinstance(error, Unavailable):
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= BREAKER_FAILURES:
-                self._trip_breaker(error)
+            # The breaker decides when the marketplace is called again; one listing that alone gets no answer must not
+            # be the one that tries it every time.
+            item.again_at = now + self._backoff(item.attempts)
+            item.unanswered = error.code not in NOT_SENT
+        elif isinstance(error, Unauthorized):
+            log.warning("reconcile_stopped", listing_id=item.listing_id, error=str(error))
         elif not isinstance(error, ConnectorError):
             log.error("reconcile_failed_unexpectedly", listing_id=item.listing_id, exc_info=error)
         else:
             log.warning("reconcile_postponed", listing_id=item.listing_id, error=str(error))
 
-    def _trip_breaker(self, error: Exception) -> None:
-        """The marketplace is down: due rows wait together instead of failing one by one."""
-        pause = min(LONGEST_BREAK, timedelta(seconds=FIRST_BACKOFF_SECONDS * 2 ** (self._failures_in_a_row - 3)))
-        with self._store.write() as transaction:
-            self._holds.place_in(
-                transaction,
-                HoldReason.BREAKER,
-                HoldScope.MARKETPLACE,
-                self._name,
-                f"the marketplace does not answer: {error}",
-                until=self._clock.now() + pause,
-            )
-
     def _backoff(self, attempts: int) -> timedelta:
         """Doubling with jitter: between half and the whole of 2, 4, 8, ... seconds, at most five minutes."""
         seconds = FIRST_BACKOFF_SECONDS * 2.0 ** min(attempts, 10) * (0.5 + self._jitter() / 2)
         return min(LONGEST_BACKOFF, timedelta(seconds=seconds))
-
-
-BREAKER_FAILURES = 3
-LONGEST_BREAK = timedelta(seconds=60)
 
 
 def _outcome(error: Exception) -> str:

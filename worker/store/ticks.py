@@ -28,6 +28,6 @@ def tick_is_due(transaction: Transaction, name: str, now: datetime) -> bool:
     return next_at is None or next_at <= now
 
 
-def pull_tick(transaction: Transaction, name: str, now: datetime) -> None:
-    """Let `name` run at the next occasion."""
-    transaction.execute(update(Tick).where(Tick.name == name, Tick.next_at > now).values(next_at=now))
+def pull_tick(transaction: Transaction, name: str, at: datetime) -> None:
+    """Let `name` run at the next occasion after `at`, unless it runs earlier anyhow."""
+    transaction.execute(update(Tick).where(Tick.name == name, Tick.next_at > at).values(next_at=at))

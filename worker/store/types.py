@@ -15,7 +15,8 @@ Quantity = BigInteger
 RowId = BigInteger().with_variant(Integer, "sqlite")
 """A generated key. SQLite generates keys only for a column declared INTEGER."""
 
-Identifier = String(255)
+LONGEST_IDENTIFIER = 255
+Identifier = String(LONGEST_IDENTIFIER)
 """An id that a vendor gave."""
 
 Name = String(64)

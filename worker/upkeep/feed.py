@@ -25,7 +25,7 @@ from connectors.contract import (
     StockChange,
     StockKind,
 )
-from connectors.errors import CursorTooOld, Unauthorized
+from connectors.errors import CursorTooOld
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import Holds
@@ -93,24 +93,23 @@ class FeedFollower:
     def follow(self, *, keep_going: Callable[[], bool] = lambda: True) -> int:
         """Read the feed to its head (or until `keep_going` says no); returns how many changes there were.
 
-        Safe to run several at once and to repeat. Raises what the connector raises, after placing a hold if the
-        credentials were refused.
+        Safe to run several at once and to repeat. Raises what the connector raises, and `Unavailable` or `Unauthorized`
+        when the account rests or is stopped.
         """
         if not isinstance(self._marketplace, Feed):
             return 0
+        self._accounts.admit(HoldScope.MARKETPLACE, self._name)
         read = 0
         while True:
             started_at = self._clock.now()
             with self._store.read() as transaction:
                 held = repository.cursor(transaction)
             try:
-                page = self._marketplace.changes(None if held is None else held.value)
+                with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+                    page = self._marketplace.changes(None if held is None else held.value)
             except CursorTooOld as error:
                 self._start_anew(error)
                 continue
-            except Unauthorized as error:
-                self._accounts.refused(HoldScope.MARKETPLACE, self._name, error)
-                raise
             with self._store.write() as transaction:
                 self._take_page(transaction, page)
                 if not page.more:

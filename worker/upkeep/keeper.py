@@ -18,7 +18,7 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import Author, Closable, Listing, ListingState, Marketplace, StockKind
-from connectors.errors import ConnectorError, NotFound, OutcomeUnknown, Unauthorized
+from connectors.errors import ConnectorError, NotFound, OutcomeUnknown, RateLimited, Unauthorized, Unavailable
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import ActiveHolds, Holds
@@ -103,8 +103,11 @@ class Keeper:
         with self._store.read() as transaction:
             if not repository.any_upkeep_due(transaction, now):
                 return 0
+        granted = self._accounts.grant(HoldScope.MARKETPLACE, self._name, BATCH_LISTINGS)
+        if not granted:
+            return 0
         lease_until = now + self._lease
-        looks, held, channels = self._begin(now, lease_until)
+        looks, held, channels = self._begin(now, lease_until, granted)
         reading = [look for look in looks if look.reads]
         for look, answer in self._side_by_side(lambda look: self._marketplace.listing(look.listing_id), reading):
             self._answered(look, answer)
@@ -118,10 +121,12 @@ class Keeper:
             repository.end_upkeep(transaction, lease_until, {look.listing_id: look.next_at for look in looks})
         return len(looks)
 
-    def _begin(self, now: datetime, lease_until: datetime) -> tuple[list[_Look], ActiveHolds, frozenset[str]]:
+    def _begin(
+        self, now: datetime, lease_until: datetime, limit: int
+    ) -> tuple[list[_Look], ActiveHolds, frozenset[str]]:
         """Lease a batch, and say of each whether it must be read."""
         with self._store.write() as transaction:
-            rows = repository.claim_upkeep(transaction, now, lease_until, BATCH_LISTINGS)
+            rows = repository.claim_upkeep(transaction, now, lease_until, limit)
             names = [row.listing_id for row in rows]
             unsettled = operations.unsettled(transaction, names)
             linked = repository.linked(transaction, names) if self._policy.linked_only else frozenset()
@@ -147,7 +152,8 @@ class Keeper:
     def _side_by_side(self, call: Callable[[_Look], R], looks: Sequence[_Look]) -> list[tuple[_Look, R | Exception]]:
         def attempt(look: _Look) -> R | Exception:
             try:
-                return call(look)
+                with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+                    return call(look)
             except ConnectorError as error:
                 return error
 
@@ -163,9 +169,6 @@ class Keeper:
             with self._store.write() as transaction:
                 operations.update_listings(transaction, [{"row": look.listing_id, "new_state": ListingState.DELETED}])
                 repository.wake_for_reconcile(transaction, [look.listing_id], now)
-        elif isinstance(answer, Unauthorized):
-            look.next_at = now + AGAIN_LATER
-            self._accounts.refused(HoldScope.MARKETPLACE, self._name, answer)
         else:
             look.next_at = now + AGAIN_LATER
             log.warning("upkeep_postponed", listing_id=look.listing_id, error=str(answer))
@@ -239,7 +242,9 @@ class Keeper:
             if listing is None or listing.stock.kind is not StockKind.COUNTED or listing.stock.total >= 0:
                 continue
             try:
-                self._anomalies.open(self._diagnosis.of(listing))
+                with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+                    finding = self._diagnosis.of(listing)
+                self._anomalies.open(finding)
             except ConnectorError as error:
                 log.warning("diagnosis_postponed", listing_id=look.listing_id, error=str(error))
                 look.next_at = self._clock.now() + AGAIN_LATER
@@ -265,6 +270,9 @@ class Keeper:
             elif isinstance(error, OutcomeUnknown):
                 self._end(transaction, look, look.operation_id, OperationState.UNKNOWN, str(error))
                 look.next_at = now + AGAIN_SOON
+            elif isinstance(error, Unauthorized | RateLimited | Unavailable):
+                self._end(transaction, look, look.operation_id, OperationState.REJECTED, str(error))
+                look.next_at = now + AGAIN_LATER
             else:
                 self._end(transaction, look, look.operation_id, OperationState.REJECTED, str(error))
                 self._anomalies.open_in(transaction, [_refused(look.listing_id, look.kind, str(error))])

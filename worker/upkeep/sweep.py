@@ -14,7 +14,6 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import Listing, Marketplace, StockKind
-from connectors.errors import Unauthorized
 from worker.alerts import Anomalies, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds.accounts import Accounts
@@ -50,19 +49,21 @@ class Sweeper:
     def sweep(self, *, on_page: Callable[[int], None] = lambda listings: None) -> int:
         """Read every listing once; returns how many. `on_page` is told the number of listings so far.
 
-        Idempotent; each page is a transaction. Raises what the connector raises, after placing a hold if the
-        credentials were refused.
+        Idempotent; each page is a transaction. Raises what the connector raises, and `Unavailable` or `Unauthorized`
+        when the account rests or is stopped.
         """
+        self._accounts.admit(HoldScope.MARKETPLACE, self._name)
         swept_at = self._clock.now()
         seen = 0
-        try:
-            for page in self._marketplace.listings():
-                seen += len(page)
-                self._take_page(page, swept_at)
-                on_page(seen)
-        except Unauthorized as error:
-            self._accounts.refused(HoldScope.MARKETPLACE, self._name, error)
-            raise
+        pages = iter(self._marketplace.listings())
+        while True:
+            with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+                page = next(pages, None)
+            if page is None:
+                break
+            seen += len(page)
+            self._take_page(page, swept_at)
+            on_page(seen)
         with self._store.write() as transaction:
             missing = repository.unseen_by_sweep(transaction, swept_at)
             repository.ask_for_look(transaction, missing, self._clock.now())

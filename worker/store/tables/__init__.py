@@ -2,7 +2,7 @@
 
 channels --< orders --< order_lines --< pairs >-- listings --< operations --< operation_pairs
 links (channel, sku -> listing)                    |              `-- claims -- remote_adjustments
-deliveries, cursors, ticks                         `--< journal
+deliveries, cursors, ticks, breakers               `--< journal
 holds, anomalies --< alerts
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from worker.store.tables.base import Base
 from worker.store.tables.people import Alert, Anomaly, Hold
-from worker.store.tables.progress import Cursor, Tick
+from worker.store.tables.progress import BreakerRow, Cursor, Tick
 from worker.store.tables.sales import ChannelRow, Delivery, Link, OrderLineRow, OrderRow, Pair
 from worker.store.tables.states import (
     UNSETTLED,
@@ -44,6 +44,7 @@ __all__ = [
     "Anomaly",
     "AnomalyState",
     "Base",
+    "BreakerRow",
     "ChannelRow",
     "Claim",
     "Cursor",

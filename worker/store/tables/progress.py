@@ -1,9 +1,10 @@
-"""How far the feeds and polls have been read, and what may run when."""
+"""How far the feeds and polls have been read, what may run when, and which account rests."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.store.tables.base import Base
@@ -31,3 +32,25 @@ class Tick(Base):
     name: Mapped[str] = mapped_column(Identifier, primary_key=True)
     next_at: Mapped[datetime]
     ran_at: Mapped[datetime | None]
+
+
+class BreakerRow(Base):
+    """An account that failed to answer: no row is an account that works. All processes go by it."""
+
+    __tablename__ = "breakers"
+
+    account: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    """`marketplace:` or `channel:`, and its name."""
+    failures: Mapped[int] = mapped_column(Integer)
+    """In a row, while it is not open."""
+    failed_at: Mapped[datetime]
+    pauses: Mapped[int] = mapped_column(Integer)
+    """How often it has opened since the account last worked."""
+    open_until: Mapped[datetime | None]
+    """Nobody calls before this moment, and one alone after it; None while it is not open."""
+    probe_until: Mapped[datetime | None]
+    """Until when the one who may call is waited for."""
+    ramp_from: Mapped[datetime | None]
+    """Since when it answers again, while calls still grow."""
+    granted: Mapped[int] = mapped_column(Integer)
+    """Calls granted since then."""
