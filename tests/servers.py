@@ -106,7 +106,7 @@ def postgres() -> Iterator[PostgresServer]:
         finally:
             server.drop_all()
         return
-    binaries = _postgres_binaries()
+    binaries = postgres_binaries()
     # Directly in the temporary folder: pytest's own folders are closed to the user that root has to become.
     folder = Path(tempfile.mkdtemp(prefix="trueup-pg-"))
     try:
@@ -121,7 +121,7 @@ def _postgres_in(folder: Path, binaries: Path) -> Iterator[str]:
     user = UNPRIVILEGED if os.geteuid() == 0 else None
     if user is not None:
         shutil.chown(folder, user)
-        binaries = _reachable(binaries, folder, user)
+        binaries = reachable(binaries, folder, user)
     cluster = folder / "cluster"
     log = folder / "log"
     with log.open("wb") as output:
@@ -144,11 +144,11 @@ def _postgres_in(folder: Path, binaries: Path) -> Iterator[str]:
         )
     url = f"postgresql+psycopg://trueup@/postgres?host={folder}"
     try:
-        _await(lambda: _answers(url), server, f"PostgreSQL of {binaries}", log)
+        await_ready(lambda: _answers(url), server, f"PostgreSQL of {binaries}", log)
         yield url
     finally:
         # "Fast shutdown": sessions are ended, not waited for.
-        _stop(server, signal.SIGINT)
+        stop(server, signal.SIGINT)
 
 
 def _answers(url: str) -> bool:
@@ -157,7 +157,7 @@ def _answers(url: str) -> bool:
     return False
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
     installed = shutil.which("initdb")
     if installed:
         return Path(installed).resolve().parent
@@ -172,7 +172,7 @@ def _postgres_binaries() -> Path:
     )
 
 
-def _reachable(binaries: Path, folder: Path, user: str) -> Path:
+def reachable(binaries: Path, folder: Path, user: str) -> Path:
     """The same binaries where `user` can run them: root's own files may lie below a folder closed to others."""
     tried = subprocess.run([binaries / "postgres", "--version"], user=user, cwd="/", capture_output=True, check=False)
     if tried.returncode == 0:
@@ -203,7 +203,7 @@ def redis() -> Iterator[RedisServer]:
         number = int(parts.path.strip("/") or 0) + int(worker)
         yield RedisServer(urlunsplit(parts._replace(path=f"/{number}")))
         return
-    binary = _redis_binary()
+    binary = redis_binary()
     folder = Path(tempfile.mkdtemp(prefix="trueup-redis-"))
     try:
         with _redis_in(folder, binary) as url:
@@ -237,7 +237,7 @@ def _redis_in(folder: Path, binary: Path) -> Iterator[str]:
             )
         try:
             try:
-                _await(partial(_pongs, port), server, f"Redis ({binary})", log)
+                await_ready(partial(_pongs, port), server, f"Redis ({binary})", log)
             except RuntimeError:
                 # Somebody took the port in between.
                 if attempt + 1 < ATTEMPTS_FOR_A_PORT and b"in use" in log.read_bytes():
@@ -246,7 +246,7 @@ def _redis_in(folder: Path, binary: Path) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
             return
         finally:
-            _stop(server, signal.SIGTERM)
+            stop(server, signal.SIGTERM)
 
 
 def _pongs(port: int) -> bool:
@@ -255,7 +255,7 @@ def _pongs(port: int) -> bool:
     return False
 
 
-def _redis_binary() -> Path:
+def redis_binary() -> Path:
     if installed := shutil.which("redis-server"):
         return Path(installed)
     # The set-up unpacks the wheel beside the environment's own packages, because it is not one for every Python.
@@ -281,7 +281,7 @@ def _package(name: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
-def _await(ready: Callable[[], bool], server: subprocess.Popen[bytes], what: str, log: Path) -> None:
+def await_ready(ready: Callable[[], bool], server: subprocess.Popen[bytes], what: str, log: Path) -> None:
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     while not ready():
         if server.poll() is not None or time.monotonic() > deadline:
@@ -289,7 +289,7 @@ def _await(ready: Callable[[], bool], server: subprocess.Popen[bytes], what: str
         time.sleep(0.02)
 
 
-def _stop(server: subprocess.Popen[bytes], with_signal: signal.Signals) -> None:
+def stop(server: subprocess.Popen[bytes], with_signal: signal.Signals) -> None:
     if server.poll() is None:
         server.send_signal(with_signal)
     try:
