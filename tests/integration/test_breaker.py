@@ -149,13 +149,31 @@ def test_after_it_came_back_calls_grow_second_by_second_for_all_processes_togeth
     assert world.rows(BreakerRow.account) == []
 
 
-def test_a_failure_while_calls_grow_opens_it_at_once(world: World) -> None:
+def ramping(world: World) -> Breakers:
     breakers = opened(world)
     world.pass_time(2)
     breakers.grant(*MARKET)
     answer(breakers)
-    fail(breakers)
+    return breakers
+
+
+def test_failures_in_a_row_while_calls_grow_open_it_again_for_longer(world: World) -> None:
+    breakers = ramping(world)
+    for _ in range(FAILURES):
+        assert breakers.states() == {"marketplace:marketplace": State.RAMP}
+        fail(breakers)
     assert breakers.grant(*MARKET) == 0
+    assert breakers.rests_until(*MARKET) == world.clock.now() + timedelta(seconds=4)
+
+
+def test_a_vendor_that_loses_an_answer_now_and_then_gets_through_the_ramp(world: World) -> None:
+    breakers = ramping(world)
+    for _ in range(int(RAMP.total_seconds())):
+        world.pass_time(1)
+        fail(breakers)
+        answer(breakers)
+        answer(breakers)
+    assert breakers.grant(*MARKET, 1000) == 1000
 
 
 def test_an_answer_to_a_call_from_before_it_opened_says_nothing(world: World) -> None:

@@ -2,16 +2,18 @@
 
     closed --failures in a row--> open --pause over--> half-open --answer--> ramp --time--> closed
                                    ^                      |                   |
-                                   `-------failure--------+-------------------'
+                                   |--------failure-------'                   |
+                                   `-----------failures in a row--------------'
 
 Half-open, one call alone is tried: one process makes it, the others wait. While it ramps, every account is called a
-little more with each second, so that what has waited does not fall on a vendor that has just come back.
+little more with each second, so that what has waited does not fall on a vendor that has just come back. A vendor that
+loses one answer in fifty works: it must get through the ramp, so that one failure there does not end it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -70,8 +72,11 @@ def after_failure(held: Breaker | None, now: datetime) -> Breaker:
         case State.OPEN:
             # It was sent before the breaker opened.
             return held
-        case State.HALF_OPEN | State.RAMP:
+        case State.HALF_OPEN:
             return _opened(held, now)
+        case State.RAMP:
+            counted = replace(held, failures=held.failures + 1, failed_at=now)
+            return _opened(counted, now) if counted.failures >= FAILURES else counted
         case State.CLOSED:
             in_a_row = held.failures + 1 if now - held.failed_at <= IN_A_ROW else 1
             counted = Breaker(in_a_row, now)
@@ -85,7 +90,7 @@ def after_answer(held: Breaker, asked_at: datetime, now: datetime) -> Breaker | 
             # It was sent before the breaker opened, and says nothing about now.
             return held
         return Breaker(0, held.failed_at, held.pauses, ramp_from=now, granted=1)
-    return held if held.state(now) is State.RAMP else None
+    return replace(held, failures=0) if held.state(now) is State.RAMP else None
 
 
 def allowance(held: Breaker, now: datetime) -> int:

@@ -180,8 +180,9 @@ class Breakers:
                     repository.forget(transaction, account)
                 elif after is not None and after != held:
                     repository.write(transaction, account, after)
-                    self._resolve(transaction, scope, name)
-                    log.info("breaker_ramps", account=name)
+                    if held is not None and held.open_until is not None:
+                        self._resolve(transaction, scope, name)
+                        log.info("breaker_ramps", account=name)
         except StorageUnavailable as unavailable:
             log.warning("breaker_not_recorded", account=account, error=str(unavailable))
             return
