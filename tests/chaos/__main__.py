@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -29,7 +30,10 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures and the log of faults")
     parser.add_argument("--keep", action="store_true", help="keep the logs of all processes in any case")
     chosen = parser.parse_args()
-    console = Console()
+    # Either ends the run by an exception, so that everything it has started is stopped.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    console = Console(width=None if sys.stdout.isatty() else 120)
     options = Options(
         minutes=chosen.minutes,
         seed=chosen.seed,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 SIZE_MIB = 256
@@ -13,14 +14,16 @@ _PIECE = b"\0" * 2**16
 
 
 class SmallDisk:
-    """A file system of its own, at `path`."""
+    """A file system of its own, at `path`, for a SQLite database."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.database = path / "trueup.db"
         self._ballast = path / "ballast"
 
     def fill(self) -> None:
-        """Leave not one byte."""
+        """Leave not one byte, neither free nor in SQLite's write-ahead log, which would be used again first."""
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(self.database, timeout=5)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with self._ballast.open("wb", buffering=0) as ballast:
             for piece in (_PIECE, _PIECE[:4096], b"\0"):
                 try:

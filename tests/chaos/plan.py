@@ -146,5 +146,5 @@ def embedded() -> list[Possibility]:
         *vendors_and_line(),
         Possibility(Kind.KILL, "trueup", 10, (0.0, 3.0)),
         Possibility(Kind.PAUSE, "trueup", 4, (1.0, 12.0)),
-        Possibility(Kind.FULL, "trueup", 5, (2.0, 12.0)),
+        Possibility(Kind.FULL, "disk", 8, (3.0, 15.0)),
     ]

@@ -246,6 +246,9 @@ def main() -> int:
     parser.add_argument("--databases", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures")
     chosen = parser.parse_args()
+    # Either ends the run by an exception, so that everything it has started is stopped.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     outcomes = []
     with suppress(KeyboardInterrupt), servers.redis() as redis:
         for database in chosen.databases:

@@ -35,6 +35,7 @@ RECOVERING_SECONDS = 30.0
 """For how long after its return a vendor is watched for a storm."""
 GONE = (Kind.REFUSE, Kind.SILENCE, Kind.PAUSE)
 """What makes a vendor come back."""
+FULL_DISK = b"database or disk is full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class Outcome:
     cut_answers: dict[str, int] = field(default_factory=dict)
     ended_by_themselves: dict[str, Sequence[int]] = field(default_factory=dict)
     """Exit codes of trueup's processes that ended without being killed, and were started again."""
+    met_full_disk: int = 0
+    """Lines in which trueup told that the disk was full."""
     cannot: Sequence[str] = ()
     seconds: float = 0.0
     kept_in: Path | None = None
@@ -245,6 +248,7 @@ class _Play:
         outcome.acknowledged = len(made.deliveries.acknowledged)
         outcome.delivery_statuses = dict(sorted(made.deliveries.statuses.items()))
         outcome.cut_answers = {name: line.cut_answers for name, line in made.targets.lines.items()}
+        outcome.met_full_disk = sum(part.log_path.read_bytes().count(FULL_DISK) for part in made.own_parts)
         outcome.cannot = made.cannot
         for vendor, calls in made.calls.items():
             returns, otherwise = windows(outcome.struck, vendor, self._began, time.monotonic())
