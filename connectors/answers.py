@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 
@@ -20,8 +21,11 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 """A moment outside of them is no moment: with any other one can reckon without leaving what a calendar holds."""
 
+MIN_SECRET_CHARACTERS = 8
+"""A shorter text is no secret of any vendor, and masking it would spoil every sentence."""
+
 _LOOKED_AT_BYTES = 4096
-_SECRET_HEADER = re.compile(r"authorization|token|secret|key", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"authorization|token|secret|key", re.IGNORECASE)
 _SECRETS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+"), r"\1 ***"),
     (
@@ -57,15 +61,21 @@ def excerpt(response: httpx.Response) -> str:
 
 
 def masked(text: str, request: httpx.Request | None) -> str:
-    """`text` without e-mail addresses, what looks like a secret, and what the request's headers kept secret."""
-    for name, value in request.headers.items() if request else ():
-        if _SECRET_HEADER.search(name):
-            for secret in value.split():
-                if len(secret) >= 8:
-                    text = text.replace(secret, "***")
+    """`text` without e-mail addresses, what looks like a secret, and what the request itself kept secret."""
+    for secret in sorted(_secrets_of(request), key=len, reverse=True) if request else ():
+        text = text.replace(secret, "***")
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _secrets_of(request: httpx.Request) -> set[str]:
+    """What its headers and its form say that nobody else must read: a vendor may show what it was sent."""
+    pairs = list(request.headers.items())
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        pairs += parse_qsl(request.content.decode("ascii", "replace"))
+    found = {secret for name, value in pairs if _SECRET_NAME.search(name) for secret in value.split()}
+    return {secret for secret in found if len(secret) >= MIN_SECRET_CHARACTERS}
 
 
 def retry_after_seconds(response: httpx.Response, clock: Clock) -> float | None:

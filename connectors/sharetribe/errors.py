@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from connectors.answers import masked
 from connectors.clock import Clock
 from connectors.errors import (
     ConnectorError,
@@ -79,7 +80,7 @@ def read_error(response: httpx.Response, *, account: str, what: str, clock: Cloc
     status = response.status_code
     if status in (401, 403):
         return _unauthorized(response, account=account, what=what)
-    if response.has_redirect_location:
+    if response.is_redirect:
         message = f"{what} was redirected, which is never followed; check the base_url"
         return Rejected(message, account=account, code=str(status))
     message = f"{what} was answered {status} without a reason: {excerpt(response)}"
@@ -100,7 +101,7 @@ def write_error(response: httpx.Response, *, account: str, what: str, clock: Clo
 
 def _named(named: Refusal, response: httpx.Response, *, account: str, what: str, clock: Clock) -> ConnectorError:
     kind = _BY_CODE.get(named.code, Rejected)
-    message = f"Sharetribe refused {what}: {named}"
+    message = f"Sharetribe refused {what}: {masked(str(named), response.request)}"
     if kind is RateLimited:
         seconds = retry_after_seconds(response, clock)
         return RateLimited(message, account=account, code=named.code, retry_after_seconds=seconds)

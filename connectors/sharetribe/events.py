@@ -116,7 +116,8 @@ def author(event: Resource, *, client_id: str) -> Author | None:
     if caller is not None:
         return Author.OURS if identifier(caller) == client_id else Author.OTHER
     # A person at the site or in Console may come without a client id; ours always come through the Integration API.
-    if attributes(event).get("source") in _NOT_BY_AN_INTEGRATION or audit.get("userId") or audit.get("adminId"):
+    source = attributes(event).get("source")
+    if (isinstance(source, str) and source in _NOT_BY_AN_INTEGRATION) or audit.get("userId") or audit.get("adminId"):
         return Author.OTHER
     return None
 

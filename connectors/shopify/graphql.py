@@ -159,8 +159,8 @@ class GraphQL:
                 self._learn(document, bucket)
             errors = answer.get("errors")
             if errors:
-                raise self._failure(document, errors, bucket, safe=safe)
-            self._check_search(document, extensions)
+                raise self._failure(document, errors, bucket, response.request, safe=safe)
+            self._check_search(document, extensions, response.request)
             data = answer.get("data")
             if not isinstance(data, dict):
                 raise self._shapeless(document, response)
@@ -228,9 +228,11 @@ class GraphQL:
         if short_seconds > 0:
             self._budgets.penalise(self._scope, short_seconds)
 
-    def _failure(self, document: Document, errors: object, bucket: Bucket | None, *, safe: bool) -> ConnectorError:
+    def _failure(
+        self, document: Document, errors: object, bucket: Bucket | None, request: httpx.Request, *, safe: bool
+    ) -> ConnectorError:
         """The error to raise for the `errors` of an answer, which are a list, or one text."""
-        codes, words = _codes(errors), _words(errors)
+        codes, words = _codes(errors), _words(errors, request)
         if "THROTTLED" in codes:
             wait_seconds = max(1.0, bucket.seconds_until(bucket.requested)) if bucket else 1.0
             wait_seconds += self._random.uniform(0.0, 0.5)
@@ -247,12 +249,12 @@ class GraphQL:
         message = f"the shop refused {document.name}: {words}"
         return Rejected(message, account=self._account, code=codes[0] if codes else "")
 
-    def _check_search(self, document: Document, extensions: object) -> None:
+    def _check_search(self, document: Document, extensions: object, request: httpx.Request) -> None:
         # An unknown search key is ignored with a warning ("API search syntax"): the answer would be the whole shop.
         searches = extensions.get("search") if isinstance(extensions, dict) else None
         for search in searches if isinstance(searches, list) else ():
             if not isinstance(search, dict) or search.get("warnings"):
-                warnings = _words(search.get("warnings")) if isinstance(search, dict) else ""
+                warnings = _words(search.get("warnings"), request) if isinstance(search, dict) else ""
                 message = f"the shop did not understand the search of {document.name}: {warnings}"
                 raise Rejected(message, account=self._account, code="search")
 
@@ -300,7 +302,7 @@ def _codes(errors: object) -> list[str]:
     return codes
 
 
-def _words(errors: object) -> str:
+def _words(errors: object, request: httpx.Request) -> str:
     """What the vendor says, shortened, without what looks like a secret."""
     if isinstance(errors, str):
         words = errors
@@ -309,5 +311,5 @@ def _words(errors: object) -> str:
         words = "; ".join(message for message in messages if isinstance(message, str))
     else:
         words = ""
-    words = masked(" ".join(words.split()), None)
+    words = masked(" ".join(words.split()), request)
     return words[:_WORDS_SHOWN] or "(no reason given)"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+
+from connectors.addresses import safe_base_url
 
 Topic = Literal[
     "orders/create",
@@ -86,15 +86,7 @@ class ShopifySettings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _safe_address(cls, base_url: str | None) -> str | None:
-        if base_url is None:
-            return None
-        parts = urlsplit(base_url)
-        if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must be an address without credentials, query or fragment, like http://127.0.0.1:8080")
-        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
-            message = "must use https; plain http is for addresses of this machine only, such as http://127.0.0.1:8080"
-            raise ValueError(message)
-        return base_url.rstrip("/")
+        return None if base_url is None else safe_base_url(base_url)
 
     @field_validator("access_token", "client_secret")
     @classmethod
@@ -137,12 +129,3 @@ class ShopifySettings(BaseModel):
         if self.webhook_secrets or self.client_secret is None:
             return self.webhook_secrets
         return (self.client_secret,)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from connectors.answers import masked
 from connectors.contract import Subscription
 from connectors.errors import Rejected, Unreadable
 from connectors.shopify import documents
@@ -130,7 +131,7 @@ class Subscriptions:
     def _tell(self, document: documents.Document, field: str, variables: Mapping[str, Any]) -> list[str]:
         answer = self._graphql.tell(document, variables)
         outcome = shaped(answer.get(field), _Outcome, f"the answer to {document.name}")
-        return [legible(" ".join(error.message.split())[:200]) for error in outcome.user_errors]
+        return [legible(masked(" ".join(error.message.split())[:200], None)) for error in outcome.user_errors]
 
     def _registrations(self) -> list[_Registration]:
         registrations: list[_Registration] = []

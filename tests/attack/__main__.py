@@ -91,7 +91,8 @@ def shown(kind: str, report: Report) -> str:
         f"  log: {report.log_lines} lines in all",
     ]
     if report.overload:
-        lines.append(f"  database locked: {dict(report.overload)}, refusals within 2 s")
+        seconds = report.overload_longest_seconds
+        lines.append(f"  database locked: {dict(report.overload)}; who was sent away waited {seconds:.1f} s at most")
     return "\n".join([*lines, *(f"  TAKEN {kind}" for kind in report.accepted), *(f"  {one}" for one in report.failed)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.found import FOUND
 from tests.fuzz.targets import TARGETS
 
 DEEP = "nested as deep as goes"
@@ -56,13 +58,13 @@ def altered(draw: st.DrawFn, right: list[bytes]) -> bytes:
         holder, key = found[draw(st.integers(0, len(found) - 1))]
         match draw(st.sampled_from(["replace", "replace", "leave out", "double"])):
             case "replace":
-                holder[key] = draw(values)
+                holder[key] = copy.deepcopy(draw(values))
             case "leave out":
                 del holder[key]
             case _ if isinstance(holder, list):
-                holder.append(holder[key])
+                holder.append(copy.deepcopy(holder[key]))
             case _:
-                holder[draw(st.text(max_size=8))] = holder[key]
+                holder[draw(st.text(max_size=8))] = copy.deepcopy(holder[key])
     text = json.dumps(tree).replace(json.dumps(DEEP), "[" * 50_000 + "]" * 50_000)
     return draw(spliced(text.encode())) if draw(st.integers(0, 9)) == 0 else text.encode()
 
@@ -93,6 +95,12 @@ def test_what_is_right_is_taken(name: str) -> None:
     """Else nothing but refusals would be tried."""
     target = TARGETS[name]
     assert name in NEVER_TAKEN or any(target.try_out(seed) for seed in target.seeds)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_stays_mended(name: str) -> None:
+    target, data = FOUND[name]
+    TARGETS[target].try_out(data)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -123,10 +123,16 @@ def test_bodies(body: dict[str, object], content_type: str, sent: bytes) -> None
     assert (request.headers["content-type"], request.content) == (content_type, sent)
 
 
-def test_a_redirect_is_returned_and_not_followed() -> None:
-    bench = Bench(httpx.Response(307, headers={"location": "https://elsewhere.test/"}))
-    assert bench.http.write("POST", "x").status_code == 307
-    assert len(bench.script.requests) == 1
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["https://elsewhere.test/", "/x", "//elsewhere.test", "https: //", ""])
+def test_a_redirect_is_returned_and_not_followed(method: str, status: int, location: str) -> None:
+    bench = Bench(httpx.Response(status, headers={"location": location}))
+    call = bench.http.read if method == "GET" else bench.http.write
+    response = call(method, "x")
+    assert response.status_code == status
+    assert "location" not in response.headers
+    assert [request.url.host for request in bench.script.requests] == ["vendor.test"]
 
 
 def test_no_cookie_is_sent_back() -> None:
@@ -400,8 +406,12 @@ def test_the_vendors_now_follows_its_date_header() -> None:
     assert bench.http.vendor_now == bench.began + timedelta(seconds=100)
 
 
-def test_a_date_that_cannot_be_read_leaves_our_own_clock() -> None:
-    bench = Bench(ok(date="yesterday"))
+@pytest.mark.parametrize(
+    "date",
+    ["yesterday", "Mon, 01 Jan 99999 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"],
+)
+def test_a_date_that_cannot_be_read_leaves_our_own_clock(date: str) -> None:
+    bench = Bench(ok(date=date))
     bench.http.read("GET", "x")
     assert bench.http.clock_skew_seconds is None
     assert bench.http.vendor_now == bench.clock.now()
@@ -464,6 +474,13 @@ def test_p8_an_excerpt_shows_no_secret(body: str, shown: str) -> None:
 def test_p8_an_excerpt_hides_what_the_request_kept_secret() -> None:
     request = httpx.Request("GET", "https://vendor.test", headers={"X-Api-Key": "plainlookingvalue"})
     assert excerpt(httpx.Response(400, text="bad key plainlookingvalue", request=request)) == "bad key ***"
+
+
+def test_p8_an_excerpt_hides_what_the_form_kept_secret() -> None:
+    form = {"client_id": "the-public-id", "client_secret": "plain+looking/value"}
+    request = httpx.Request("POST", "https://vendor.test", data=form)
+    echo = httpx.Response(400, text="no plain+looking/value for the-public-id", request=request)
+    assert excerpt(echo) == "no *** for the-public-id"
 
 
 def test_an_excerpt_is_bounded() -> None:
