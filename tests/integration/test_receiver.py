@@ -507,6 +507,23 @@ def test_not_ready_without_its_schema(site: Site) -> None:
     assert (status, said["failing"]) == (503, ["schema"])
 
 
+def test_ready_while_a_newer_version_has_added_to_the_schema(site: Site) -> None:
+    site.everything_was_read()
+    with site.store.write() as transaction:
+        transaction.execute(text("UPDATE alembic_version SET version_num = '9998'"))
+    status, said = site.readiness()
+
+    assert (status, said["checks"]["schema"]["revision"]) == (200, "9998")
+
+
+def test_not_ready_once_a_newer_version_has_taken_away_from_the_schema(site: Site) -> None:
+    with site.store.write() as transaction:
+        transaction.execute(text("UPDATE alembic_version SET version_num = '9999_after_9998'"))
+    status, said = site.readiness()
+
+    assert (status, said["failing"]) == (503, ["schema"])
+
+
 def test_not_ready_without_its_broker(make: Callable[..., Site]) -> None:
     site = make(broker=f"redis://:t0ps3cret@127.0.0.1:{free_port()}/0")
     site.everything_was_read()

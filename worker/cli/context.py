@@ -70,13 +70,11 @@ def opened(config: Path | None, *, register: bool = False, serving: bool = False
 
 def require_schema(store: Store) -> None:
     """Refuse a database that this version of trueup does not work with."""
-    from worker.store.migrate import newest_revision, present_revision
+    from worker.store.migrate import standing
 
-    present, newest = present_revision(store), newest_revision()
-    if present == newest:
-        return
-    found = "has no tables yet" if present is None else f"has schema {present}, and this version needs {newest}"
-    raise CommandError(f"The database {found}. Run `trueup init --migrate-only`.")
+    found = standing(store)
+    if not found.usable:
+        raise CommandError(str(found))
 
 
 def channel_named(services: Services, name: str) -> str:

@@ -54,6 +54,7 @@ app.command(
         "--marketplace-option client_secret=env:ST_SECRET --channel acme-shop --channel-connector shopify "
         "--channel-option shop=acme-shop.myshopify.com --channel-option access_token=env:ACME_TOKEN --seller 0000…",
         "trueup init --migrate-only",
+        "trueup init --migrate-only --after-deploy",
     ),
 )(setup.init)
 app.command(rich_help_panel=SET_UP, epilog=examples("trueup doctor", "trueup doctor --json"))(look.doctor)

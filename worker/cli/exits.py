@@ -40,11 +40,12 @@ def explained(error: BaseException) -> tuple[str, ExitCode] | None:
     from connectors.errors import ConnectorError
     from connectors.registry import BrokenConnectorError, UnknownConnectorError
     from worker.store.engine import StorageUnavailable
+    from worker.store.migrate import UpgradeRefusedError
 
     match error:
         case CommandError():
             return str(error), error.code
-        case ConfigurationError() | UnknownConnectorError() | BrokenConnectorError():
+        case ConfigurationError() | UnknownConnectorError() | BrokenConnectorError() | UpgradeRefusedError():
             return str(error), ExitCode.USAGE
         case StorageUnavailable():
             hint = "Check database.url, and that the server runs, the disk has room and the file may be written."

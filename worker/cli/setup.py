@@ -46,6 +46,13 @@ def init(
     migrate_only: Annotated[
         bool, typer.Option("--migrate-only", help="Write no file: bring the database of an existing one up to date.")
     ] = False,
+    after_deploy: Annotated[
+        bool,
+        typer.Option(
+            "--after-deploy",
+            help="With --migrate-only: also take away what only older versions need; when none of them runs any more.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     config: Config = None,
 ) -> None:
@@ -57,8 +64,10 @@ def init(
     from worker.cli import configuration
 
     if migrate_only:
-        _make_database(config)
+        _make_database(config, after_deploy=after_deploy)
         return
+    if after_deploy:
+        raise CommandError("--after-deploy is the second half of --migrate-only: give both.")
     path = config or Path(os.environ.get("TRUEUP_CONFIG", "") or DEFAULT_FILE)
     if path.exists() and not force:
         message = f"{path} exists. `trueup init --migrate-only` makes its database; --force replaces the file."
@@ -112,17 +121,20 @@ def _ask(question: str, default: str) -> str:
     return answer.strip()
 
 
-def _make_database(config: Path | None, placeholders: tuple[str, ...] = ()) -> None:
+def _make_database(config: Path | None, placeholders: tuple[str, ...] = (), *, after_deploy: bool = False) -> None:
     """Bring the schema up to date and make the channels known. Idempotent."""
     from worker.cli import configuration
     from worker.services import Services
-    from worker.store.migrate import upgrade
+    from worker.store.migrate import standing, upgrade
 
     settings = configuration.load_with_placeholders(config, placeholders) if placeholders else load_settings(config)
     services = Services(settings)
     try:
-        upgrade(services.store)
+        upgrade(services.store, after_deploy=after_deploy)
         services.register_channels()
+        waits = standing(services.store).remedy
     finally:
         services.close()
     say(f"The database is ready: {services.store.url.render_as_string(hide_password=True)}")
+    if waits:
+        note(f"Half of the upgrade is done: {waits}.")

@@ -13,7 +13,7 @@ from connectors.contract import Channel, Check, Hooks
 from connectors.errors import ConnectorError
 from worker.housekeeping import hook_address
 from worker.store import StorageUnavailable
-from worker.store.migrate import newest_revision, present_revision
+from worker.store.migrate import standing
 from worker.store.tables import HoldScope
 from worker.store.ticks import claim_tick
 
@@ -69,16 +69,16 @@ class Doctor:
         store = self._services.store
         kind = "SQLite" if store.is_sqlite else "PostgreSQL"
         try:
-            present, newest = present_revision(store), newest_revision()
+            schema = standing(store)
         except StorageUnavailable as error:
             yield Check("reachable", False, str(error), "check database.url, and that the server runs and lets us in")
             return
         yield Check("reachable", True, kind)
-        if present != newest:
-            found = "it has no tables yet" if present is None else f"its schema is {present}, not {newest}"
-            yield Check("schema", False, found, "run `trueup init --migrate-only`")
+        if not schema.usable:
+            yield Check("schema", False, f"it {schema.said}", schema.remedy)
             return
-        yield Check("schema", True, newest)
+        note = f"; note: {schema.remedy}" if schema.remedy else ""
+        yield Check("schema", True, f"it {schema.said}{note}")
         try:
             with store.write() as transaction:
                 claim_tick(transaction, "doctor", self._services.clock.now(), timedelta(0))

@@ -89,6 +89,31 @@ class Store:
         with _storage_errors(), self.engine.connect() as connection, connection.begin():
             yield connection
 
+    @contextmanager
+    def migrate(self) -> Iterator[Transaction]:
+        """A transaction that may change tables.
+
+        SQLite changes most things of a table by making it anew, which foreign keys refuse while they are watched: so
+        they are checked once, before the commit.
+        """
+        if not self.is_sqlite:
+            with self.write() as connection:
+                yield connection
+            return
+        with self._writer, _storage_errors(), self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA foreign_keys=OFF")
+            try:
+                transaction = connection.execution_options(trueup_write=True)
+                with transaction.begin():
+                    yield transaction
+                    broken = transaction.exec_driver_sql("PRAGMA foreign_key_check").first()
+                    if broken is not None:
+                        message = f"a migration left a row of {broken[0]} that refers to no row of {broken[2]}"
+                        raise RuntimeError(message)
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
+
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()

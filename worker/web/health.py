@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from connectors.contract import Feed
 from worker.services import Services
 from worker.store import StorageUnavailable
-from worker.store.migrate import newest_revision, present_revision
+from worker.store.migrate import standing
 from worker.web.cached import Cached
 from worker.web.lag import Lag, Lags
 from worker.web.repository import backlog
@@ -51,7 +51,6 @@ class Health:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._newest = newest_revision()
         self._lags = Lags(services.settings, has_feed=isinstance(services.marketplace, Feed), since=services.started_at)
         self._work = Cached(self._look, services.clock, for_seconds=KEPT_SECONDS, within_seconds=WITHIN_SECONDS)
         self._broker = Cached(self._knock, services.clock, for_seconds=KEPT_SECONDS, within_seconds=WITHIN_SECONDS)
@@ -94,10 +93,11 @@ class Health:
     def _look(self) -> Findings:
         """Everything that the database tells."""
         try:
-            present = present_revision(self._services.store)
-            if present != self._newest:
-                wrong = f"is at {present or 'nothing'}, this version needs {self._newest}: run `trueup init`"
-                return {"database": Finding(ok=True, detail="reachable"), "schema": Finding(ok=False, detail=wrong)}
+            schema = standing(self._services.store)
+            said = "; ".join(part for part in (schema.said, schema.remedy) if part)
+            found = Finding(schema.usable, said, {"revision": schema.present})
+            if not schema.usable:
+                return {"database": Finding(ok=True, detail="reachable"), "schema": found}
             now = self._services.clock.now()
             with self._services.store.read() as transaction:
                 seen = backlog(transaction, now)
@@ -108,7 +108,7 @@ class Health:
             return {"database": Finding(ok=False, detail="cannot be used; the log says why")}
         findings = {
             "database": Finding(ok=True, detail="reachable"),
-            "schema": Finding(ok=True, detail="current", facts={"revision": self._newest}),
+            "schema": found,
             "deliveries": _behind("the oldest unhandled delivery", self._lags.deliveries(seen, now)),
         }
         if (feed := self._lags.feed(seen, now)) is not None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.newer import ADDS, TAKES_AWAY, newer_migrations
 from tests.unit.worker.cli.conftest import Command
-from worker.store import Store
+from worker.store import Store, migrate
 from worker.store.migrate import newest_revision, present_revision
 
 ANSWERS = (
@@ -137,3 +138,38 @@ def test_migrate_only_needs_a_valid_file_and_may_be_repeated(trueup: Command) ->
     for _ in range(2):
         ended = trueup("init", "--migrate-only")
         assert (ended.code, ended.out.startswith("The database is ready")) == (0, True)
+
+
+def test_the_second_half_of_an_upgrade_is_asked_for_separately(
+    trueup: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trueup(*ANSWERS, "--any-seller").code == 0
+    monkeypatch.setenv("ST_SECRET", "s")
+    monkeypatch.setenv("SHOP_TOKEN", "s")
+    monkeypatch.setenv("HOOK_1", "s")
+    monkeypatch.setenv("HOOK_2", "s")
+    migrations, (adds, takes_away) = newer_migrations(tmp_path, ADDS, TAKES_AWAY)
+    store = Store(f"sqlite:///{tmp_path}/trueup.db")
+    with monkeypatch.context() as newer:
+        newer.setattr(migrate, "MIGRATIONS", migrations)
+        half = trueup("init", "--migrate-only")
+        assert (half.code, present_revision(store)) == (0, adds), half.err
+        assert "run `trueup init --migrate-only --after-deploy` once no older version runs" in half.err
+        assert "--after-deploy" in trueup("doctor").out
+
+    assert trueup("status").code == 0
+
+    with monkeypatch.context() as newer:
+        newer.setattr(migrate, "MIGRATIONS", migrations)
+        whole = trueup("init", "--migrate-only", "--after-deploy")
+        assert (whole.code, whole.err, present_revision(store)) == (0, "", takes_away)
+
+    refused = trueup("status")
+    assert (refused.code, "a newer version of trueup has taken" in refused.err) == (2, True)
+    refused = trueup("init", "--migrate-only")
+    assert (refused.code, "a newer version of trueup has taken" in refused.err) == (2, True)
+    store.dispose()
+
+
+def test_the_second_half_alone_is_refused(trueup: Command) -> None:
+    assert trueup("init", "--after-deploy").code == 2
