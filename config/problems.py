@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from config.settings import CHANNEL_NAME
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
@@ -47,9 +49,12 @@ def described(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[s
     names: list[str] = []
     field: FieldInfo | None = None
     for part in location:
+        if isinstance(part, int):
+            # An entry of a list: what is said of the list holds for it.
+            continue
         inner = next((piece for piece in parts(current) if is_type(piece, BaseModel)), None)
-        if inner is None or (isinstance(part, int) or part not in inner.model_fields):
-            # A list's index or a channel's name; the type of what it holds stays the same.
+        if inner is None or part not in inner.model_fields:
+            # A channel's name; the type of what it holds stays the same.
             field = None
             names = list(inner.model_fields) if inner is not None else []
             continue
@@ -64,9 +69,12 @@ def explained(detail: ErrorDetails, field: FieldInfo | None, siblings: list[str]
     if detail["type"] == "extra_forbidden":
         return "is not a known setting", meant(str(detail["loc"][-1]), [name for name in siblings if name != "options"])
     what = detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    what = {"missing": "is missing", "string_pattern_mismatch": "is not a valid name"}.get(detail["type"], what)
-    if detail["type"] == "string_pattern_mismatch":
-        return what, "Use lower-case letters, digits and hyphens, at most 63, beginning with a letter or digit"
+    what = {"missing": "is missing", "string_pattern_mismatch": "does not have its form"}.get(detail["type"], what)
+    if detail.get("ctx", {}).get("pattern") == CHANNEL_NAME:
+        return (
+            "is not a valid name",
+            "Use lower-case letters, digits and hyphens, at most 63, beginning with a letter or digit",
+        )
     if field is None or not field.description:
         return what, "See the documented example, config/trueup.example.toml"
     return what, f"It is: {field.description.rstrip('.')}"

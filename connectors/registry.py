@@ -22,6 +22,9 @@ from connectors.http import Toolbox
 
 GROUP = "trueup.connectors"
 
+ASKED = "asked"
+"""In a setting's `json_schema_extra`: why `trueup init` asks for it although it has a default."""
+
 BUILT_IN = {
     "sharetribe": "connectors.sharetribe:CONNECTOR",
     "shopify": "connectors.shopify:CONNECTOR",

@@ -62,8 +62,7 @@ class Tasks:
 
     def reconcile(self) -> None:
         """Write what is due to the marketplace; never before the feed has been read to its head since we started."""
-        if not self._services.feed.read_since(self._services.started_at):
-            self._services.feed.follow()
+        self._read_feed_first()
         self._drain(self._services.reconciler.drain, schedule.RECONCILE)
 
     def feed(self) -> None:
@@ -75,7 +74,10 @@ class Tasks:
             self._bell.ring(schedule.UPKEEP)
 
     def upkeep(self) -> None:
-        """Close, open and examine the listings that need it."""
+        """Close, open and examine the listings that need it. Never before the feed has been read either: what happened
+        while we were down ends a zero episode, or our mark.
+        """
+        self._read_feed_first()
         self._drain(self._services.keeper.drain, schedule.UPKEEP)
 
     def sweep(self) -> None:
@@ -132,6 +134,10 @@ class Tasks:
     def alerts(self) -> None:
         """Send the messages that are owed."""
         self._services.alerts.send_due()
+
+    def _read_feed_first(self) -> None:
+        if not self._services.feed.read_since(self._services.started_at):
+            self._services.feed.follow()
 
     def _drain(self, drain: Callable[[], int], task: str) -> None:
         """Call `drain` until nothing is left; ring `task` again when the time is up before that."""

@@ -6,8 +6,10 @@ import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from connectors.addresses import safe_base_url
+from connectors.registry import ASKED
 
 Topic = Literal[
     "orders/create",
@@ -26,6 +28,10 @@ TOPICS: tuple[Topic, ...] = get_args(Topic)
 _SHOP = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-]*\.myshopify\.com")
 
 _Words = tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)], ...]
+
+MIRRORED: JsonDict = {
+    ASKED: "If orders of the marketplace are mirrored into this shop, they are reserved there already: how to tell them"
+}
 
 
 class ShopifySettings(BaseModel):
@@ -60,12 +66,18 @@ class ShopifySettings(BaseModel):
         default=25, ge=1, le=50, description="Most orders read in one call; fewer when orders have many lines."
     )
     exclude_sources: _Words = Field(
-        default=(), description="Orders with one of these source names (`web`, `pos`, …) do not count."
+        default=(),
+        description="Orders with one of these source names (`web`, `pos`, …) do not count.",
+        json_schema_extra=MIRRORED,
     )
     exclude_apps: tuple[Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,18}$")], ...] = Field(
-        default=(), description="Orders made by one of these apps, by numeric app id, do not count."
+        default=(),
+        description="Orders made by one of these apps, by numeric app id, do not count.",
+        json_schema_extra=MIRRORED,
     )
-    exclude_tags: _Words = Field(default=(), description="Orders with one of these tags do not count.")
+    exclude_tags: _Words = Field(
+        default=(), description="Orders with one of these tags do not count.", json_schema_extra=MIRRORED
+    )
     exclude_tests: bool = Field(default=True, description="Whether orders of the test payment provider do not count.")
     removed_units_return: bool = Field(
         default=True,

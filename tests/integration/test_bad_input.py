@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import event, text
 
 from connectors.contract import MAX_QUANTITY, Notice, OrderLine, OrderPage, UnreadableOrder
-from connectors.errors import NotFound, RateLimited, Unauthorized, Unavailable, Unreadable
+from connectors.errors import NotFound, RateLimited, Rejected, Unauthorized, Unavailable, Unreadable
 from tests.doubles import webhook_body
 from tests.world import CHANNEL, World
+from worker.intake import repository
 from worker.intake.inbox import Incoming
 from worker.store import StorageUnavailable, Store
 from worker.store.tables import Delivery, DeliveryState, OrderRow, OrderState
@@ -134,16 +135,49 @@ def test_a_fetch_that_is_not_answered_is_tried_again(world: World, error: Except
     assert world.total() == 9
 
 
-@pytest.mark.parametrize("error", [Unreadable("no id", order_id="1"), NotFound("no such shop")])
-def test_a_fetch_that_will_never_work_parks_the_order(world: World, error: Exception) -> None:
+def test_an_order_that_cannot_be_read_is_parked_until_it_can(world: World) -> None:
     world.listing(total=10)
     world.link()
     order = world.sell("1", {"A": 3})
     world.deliver(world.channel.put("1", {"A": 1}, revision=order.revision))
-    world.channel.fail("order", error)
+    world.channel.fail("order", Unreadable("no id", order_id="1"))
     world.fetch()
     assert world.rows(OrderRow.state)[0].state is OrderState.PARKED
     assert world.anomalies() == ["parked-order"]
+    world.channel.put("1", {"A": 3}, revision=order.revision)
+    world.pass_time(5)
+    with world.store.write() as transaction:
+        repository.ask_for_fetch(transaction, CHANNEL, ["1"], world.clock.now())
+    world.fetch()
+    assert world.rows(OrderRow.state)[0].state is OrderState.OPEN
+    assert world.anomalies() == []
+
+
+@pytest.mark.parametrize("error", [Unreadable("200 text/html"), NotFound("no such shop"), Rejected("400")])
+def test_an_answer_that_says_nothing_of_the_order_parks_it_after_several_only(world: World, error: Exception) -> None:
+    world.listing(total=10)
+    world.link()
+    order = world.sell("1", {"A": 3})
+    world.deliver(world.channel.put("1", {"A": 1}, revision=order.revision))
+    world.channel.fail("order", *[error] * 8)
+    for _ in range(7):
+        world.fetch()
+        assert world.anomalies() == []
+        world.pass_time(1000)
+    world.fetch()
+    assert world.anomalies() == ["parked-order"]
+
+
+def test_a_parked_delivery_names_its_order_where_that_can_be_read(world: World) -> None:
+    def read(topic: str, kept: bytes) -> Sequence[Notice]:
+        raise Unreadable("a quantity is -1", order_id="77")
+
+    world.channel.read = read  # type: ignore[method-assign]
+    put(world, b"{")
+    drain(world)
+    [anomaly] = world.services.anomalies.list()
+    assert "order 77" in anomaly.message
+    assert anomaly.detail["order"] == "77"
 
 
 def test_refused_credentials_stop_that_channel_alone(world: World) -> None:
@@ -160,6 +194,13 @@ def test_an_unknown_sku_and_a_line_without_one_wait_visibly(world: World) -> Non
     world.channel.put("1", [OrderLine("1", "NOPE", "i", 1), OrderLine("2", None, "i", 2)])
     world.poll()
     assert sorted(anomaly.detail["sku"] for anomaly in world.services.anomalies.list()) == ["(no SKU)", "NOPE"]
+    world.channel.put("2", [OrderLine("1", "NOPE", "i", 1)])
+    world.channel.put("1", [])
+    world.poll()
+    assert [anomaly.detail["sku"] for anomaly in world.services.anomalies.list()] == ["NOPE"]
+    world.channel.put("2", [OrderLine("1", "NOPE", "i", 0)])
+    world.poll()
+    assert world.anomalies() == []
 
 
 def test_a_full_disk_fails_loudly_loses_nothing_and_goes_on_when_there_is_room(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from config.settings import PolicySettings
@@ -166,6 +168,34 @@ def test_a_refused_closing_is_an_anomaly_and_tried_again(sold_out: World) -> Non
     sold_out.settle_down(seconds=1000)
     assert state(sold_out) is ListingState.CLOSED
     assert sold_out.anomalies() == []
+
+
+def test_a_refused_closing_is_no_anomaly_any_more_once_there_is_stock(sold_out: World) -> None:
+    sold_out.marketplace.fail("close", Rejected("not now"))
+    sold_out.settle_down(seconds=1300)
+    sold_out.marketplace.edit("L", 3)
+    sold_out.settle_down(seconds=1000)
+    assert sold_out.marketplace.count("close") == 1
+    assert sold_out.anomalies() == []
+
+
+@pytest.mark.parametrize("method", ["listing", "close"])
+def test_a_connector_that_fails_unexpectedly_holds_up_one_listing_only(sold_out: World, method: str) -> None:
+    sold_out.listing("BAD", 0)
+    works = getattr(sold_out.marketplace, method)
+
+    def buggy(listing_id: str) -> Any:
+        if listing_id == "BAD":
+            raise ValueError("a bug")
+        return works(listing_id)
+
+    setattr(sold_out.marketplace, method, buggy)
+    sold_out.settle_down(seconds=1300)
+    assert state(sold_out) is ListingState.CLOSED
+    assert sold_out.marketplace.count("open") == 0
+    setattr(sold_out.marketplace, method, works)
+    sold_out.settle_down(seconds=1300)
+    assert sold_out.marketplace.states["BAD"] is ListingState.CLOSED
 
 
 def test_a_closing_recorded_after_its_episode_ended_does_not_spoil_the_next_one(sold_out: World) -> None:

@@ -9,6 +9,7 @@ from connectors.contract import Subscription
 from connectors.errors import Unauthorized
 from tests.world import CHANNEL, World
 from worker.housekeeping import Housekeeping, hook_address
+from worker.intake.inbox import Incoming
 from worker.store.tables import Delivery
 
 
@@ -57,6 +58,15 @@ def test_refused_credentials_are_noticed_by_the_webhook_check(world: World) -> N
 
 def test_without_a_public_address_no_webhook_is_registered() -> None:
     assert hook_address("", "shop") == ""
+
+
+def test_a_parked_delivery_is_no_anomaly_any_more_once_its_body_is_dropped(world: World) -> None:
+    world.services.inbox.put([Incoming(CHANNEL, "d", "d", "orders", b"{", True, world.clock.now(), "c")])
+    world.services.inbox.drain()
+    assert world.anomalies() == ["parked-delivery"]
+    world.pass_time(8 * 86400)
+    assert world.services.inbox.drop_raw_bodies(timedelta(days=7)) == 1
+    assert world.anomalies() == []
 
 
 def test_handled_deliveries_are_forgotten_after_their_days_and_nothing_else(world: World) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from connectors.contract import OrderLine
 from connectors.errors import Unavailable
-from tests.world import World
-from worker.store.tables import OrderRow, OrderState
+from tests.doubles import webhook_body
+from tests.world import CHANNEL, World
+from worker.intake.inbox import Incoming
+from worker.store.tables import Operation, OrderRow, OrderState
 
 DAY = 86_400
 
@@ -170,7 +172,28 @@ def test_an_items_change_is_an_anomaly_and_not_a_return(world: World) -> None:
     world.poll()
     world.reconcile()
     assert world.total() == 7
-    assert "item-changed" in world.anomalies()
+    assert world.anomalies() == ["item-changed"]
+    world.pass_time(5)
+    world.channel.put("1", [OrderLine("A", "A", "item-A", 3)])
+    world.poll()
+    assert world.anomalies() == []
+
+
+def test_each_order_of_a_batch_carries_its_own_correlation_id_to_the_write(world: World) -> None:
+    for sku, listing_id in (("A", "L"), ("B", "M")):
+        world.listing(listing_id)
+        world.link(sku, listing_id)
+    bodies = {
+        "corr-1": webhook_body(world.channel.put("1", {"A": 1})),
+        "corr-2": webhook_body(world.channel.put("2", {"B": 1})),
+    }
+    world.services.inbox.put(
+        [Incoming(CHANNEL, told, told, "orders", body, False, world.clock.now(), told) for told, body in bodies.items()]
+    )
+    assert world.services.inbox.drain() == 2
+    world.reconcile()
+    sent = {row.listing_id: row.correlation_id for row in world.rows(Operation.listing_id, Operation.correlation_id)}
+    assert sent == {"L": "corr-1", "M": "corr-2"}
 
 
 def test_an_order_first_seen_long_after_it_was_placed_is_parked_not_booked(world: World) -> None:

@@ -51,6 +51,20 @@ def test_after_a_start_the_feed_is_read_to_its_head_before_the_first_write(world
     assert [call[0] for call in world.marketplace.calls] == ["adjust"]
 
 
+def test_after_a_start_nothing_is_closed_before_the_feed_is_read(world: World, tasks: Tasks) -> None:
+    """Stock came in and ran out again while we were down: the zero episode began anew."""
+    world.listing(total=0)
+    world.follow()
+    world.pass_time(600)
+    world.marketplace.edit("L", 5)
+    world.pass_time(580)
+    world.marketplace.edit("L", -5)
+    world.pass_time(60)
+    world.services.started_at = world.clock.now()
+    tasks.upkeep()
+    assert world.marketplace.count("close") == 0
+
+
 def test_nothing_is_written_while_the_feed_cannot_be_read(world: World, tasks: Tasks) -> None:
     world.listing(total=10)
     world.link()

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from config import loading
 from config.problems import ConfigurationError, is_type, parts
 from config.settings import SecretUrl, Settings
-from connectors.registry import connector, connectors
+from connectors.registry import ASKED, connector, connectors
 from worker.cli.exits import CommandError
 
 REFERENCES = ("env:", "file:")
@@ -54,7 +54,9 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
 
 
 def complete(answers: Answers, ask: Callable[[str, str], str]) -> None:
-    """Ask for every setting of the chosen connectors that has no default, and where their secrets are found."""
+    """Ask for every setting of the chosen connectors that has no default or wants to be asked for, and where their
+    secrets are found.
+    """
     market = connector(answers.marketplace).marketplace_settings
     if market is None:
         raise CommandError(f"The connector {answers.marketplace} offers no marketplace: {_offering('marketplace')}.")
@@ -83,6 +85,8 @@ def _complete_options(
             answer = ask(_question(name, field), variable if _is_secret(field) else "")
         elif _is_secret(field):
             answer = ask(f"{_question(name, field)} Where it is found, e.g. {variable} (empty: none)", "")
+        elif isinstance(field.json_schema_extra, dict) and (why := field.json_schema_extra.get(ASKED)):
+            answer = ask(f"{why}. {_question(name, field)} (separated by commas; empty: none)", "")
         else:
             continue
         if answer:

@@ -10,7 +10,7 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import Channel, Gone, Order
-from connectors.errors import ConnectorError, NotFound, RateLimited, Unauthorized, Unavailable, Unreadable
+from connectors.errors import ConnectorError, RateLimited, Unauthorized, Unavailable, Unreadable
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
@@ -71,16 +71,14 @@ class Fetcher:
         try:
             with self._accounts.calling(HoldScope.CHANNEL, row.channel):
                 snapshot = channel.order(row.order_id)
-        except (Unauthorized, RateLimited, Unavailable) as error:
-            self._postpone(row, lease_until, error)
-        except Unreadable as error:
-            self._park(row, str(error))
-        except NotFound as error:
-            self._park(row, f"the channel's account was not found: {error}")
         except StorageUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  whatever a connector raises, its neighbours are fetched
-            self._postpone(row, lease_until, error)
+            if isinstance(error, Unreadable) and error.order_id is not None:
+                self._park(row, str(error))
+            else:
+                # It says nothing about the order: a page of HTML, an account not found, a vendor that is down.
+                self._postpone(row, lease_until, error)
         else:
             self._take(row, lease_until, snapshot)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,8 +48,11 @@ class Incoming:
 class _Batch:
     """What the deliveries of one channel say, gathered."""
 
-    snapshots: list[Order | Gone]
-    looks: set[str]
+    snapshots: list[Order | Gone] = field(default_factory=list)
+    looks: dict[str, str] = field(default_factory=dict)
+    """Orders to fetch, each with the correlation id of the delivery that says so."""
+    told_by: dict[str, str] = field(default_factory=dict)
+    """Order of a snapshot -> correlation id of the last delivery that brought one."""
     access_ended: bool = False
 
 
@@ -130,20 +133,17 @@ class Inbox:
             repository.postpone_delivery(transaction, row.id, self._clock.now() + RETRY_AFTER, reason)
 
     def _handle(self, transaction: Transaction, rows: Sequence[Any]) -> None:
-        batches: dict[str, _Batch] = defaultdict(lambda: _Batch([], set()))
+        batches: dict[str, _Batch] = defaultdict(_Batch)
         outcomes: dict[str, list[int]] = defaultdict(list)
-        correlations: dict[str, str] = {}
         for row in rows:
             try:
                 outcome = self._read(row, batches[row.channel])
             except Unreadable as error:
-                self._park(transaction, row, str(error))
+                self._park(transaction, row, str(error), error.order_id)
                 continue
             outcomes[outcome].append(row.id)
-            correlations[row.channel] = row.correlation_id
         for channel, batch in batches.items():
-            if channel in correlations:
-                self._take(transaction, channel, batch, correlations[channel])
+            self._take(transaction, channel, batch)
         now = self._clock.now()
         for outcome, ids in outcomes.items():
             repository.finish_deliveries(transaction, ids, DeliveryState.HANDLED, outcome, now)
@@ -161,9 +161,10 @@ class Inbox:
             match notice:
                 case Order():
                     batch.snapshots.append(notice)
+                    batch.told_by[notice.order_id] = row.correlation_id
                     said = "order"
                 case Look(order_id):
-                    batch.looks.add(order_id)
+                    batch.looks[order_id] = row.correlation_id
                     said = "look"
                 case AccessEnded():
                     batch.access_ended = True
@@ -172,29 +173,30 @@ class Inbox:
                     said = f"ignored: {reason}"
         return said
 
-    def _take(self, transaction: Transaction, channel: str, batch: _Batch, correlation: str) -> None:
+    def _take(self, transaction: Transaction, channel: str, batch: _Batch) -> None:
         now = self._clock.now()
-        self._intake.take_in(transaction, channel, batch.snapshots, correlation)
+        self._intake.take_in(transaction, channel, batch.snapshots, batch.told_by)
         if batch.looks:
-            repository.ensure_orders(transaction, channel, batch.looks, NEVER_SEEN, now, correlation)
+            repository.ensure_orders(transaction, channel, batch.looks, NEVER_SEEN, now)
             repository.ask_for_fetch(transaction, channel, batch.looks, now)
         if batch.access_ended:
             # The header that says so is not signed: a poll with our own credentials tells whether it is true.
             pull_tick(transaction, f"poll:{channel}", now)
 
-    def _park(self, transaction: Transaction, row: Any, reason: str) -> None:
+    def _park(self, transaction: Transaction, row: Any, reason: str, order_id: str | None = None) -> None:
         now = self._clock.now()
         repository.finish_deliveries(transaction, [row.id], DeliveryState.PARKED, reason, now)
+        of = "" if order_id is None else f", order {order_id}"
         self._anomalies.open_in(
             transaction,
             [
                 Finding(
                     Kind.PARKED_DELIVERY,
-                    f"Delivery {row.id} of channel {row.channel} (topic {row.topic}) could not be handled: {reason}."
-                    f" Once the cause is mended: `trueup deliveries replay {row.id}`.",
+                    f"Delivery {row.id} of channel {row.channel} (topic {row.topic}{of}) could not be handled:"
+                    f" {reason}. Once the cause is mended: `trueup deliveries replay {row.id}`.",
                     channel=row.channel,
                     key=str(row.id),
-                    detail={"delivery": row.id, "topic": row.topic},
+                    detail={"delivery": row.id, "topic": row.topic, "order": order_id},
                 )
             ],
         )
@@ -203,14 +205,18 @@ class Inbox:
         """Handle deliveries anew, from their stored body; returns the ids that will be."""
         with self._store.write() as transaction:
             replayed = repository.replay_deliveries(transaction, ids, self._clock.now())
-            self._anomalies.resolve_in(
-                transaction,
-                [fingerprint(Kind.PARKED_DELIVERY, channel=row.channel, key=str(row.id)) for row in replayed],
-                "it is handled anew",
-            )
+            self._anomalies.resolve_in(transaction, _parked(replayed), "it is handled anew")
             return [row.id for row in replayed]
 
     def drop_raw_bodies(self, kept_for: timedelta) -> int:
         """Drop the raw bodies of unreadable deliveries older than `kept_for` (P8). Returns how many."""
         with self._store.write() as transaction:
-            return repository.drop_raw_bodies(transaction, self._clock.now() - kept_for)
+            dropped = repository.drop_raw_bodies(transaction, self._clock.now() - kept_for)
+            self._anomalies.resolve_in(
+                transaction, _parked(dropped), "its body was dropped after the configured time; polling reads the order"
+            )
+            return len(dropped)
+
+
+def _parked(rows: Sequence[Any]) -> list[str]:
+    return [fingerprint(Kind.PARKED_DELIVERY, channel=row.channel, key=str(row.id)) for row in rows]

@@ -153,7 +153,7 @@ class Poller:
             shortened = order_id[:LONGEST_IDENTIFIER]
             self._anomalies.open_in(transaction, [parked_order(name, shortened, f"its id is too long; {reason}")])
             return
-        repository.ensure_orders(transaction, name, [order_id], NEVER_SEEN, now, correlation)
+        repository.ensure_orders(transaction, name, {order_id: correlation}, NEVER_SEEN, now)
         rows = repository.lock_orders(transaction, name, [order_id])
         repository.park_order(transaction, rows[order_id].id, reason)
         self._anomalies.open_in(transaction, [parked_order(name, order_id, reason)])
@@ -166,7 +166,7 @@ class Poller:
         if missing:
             now = self._clock.now()
             with self._store.write() as transaction:
-                repository.ensure_orders(transaction, name, missing, NEVER_SEEN, now, correlation)
+                repository.ensure_orders(transaction, name, dict.fromkeys(missing, correlation), NEVER_SEEN, now)
                 repository.ask_for_fetch(transaction, name, missing, now)
         return len(missing)
 

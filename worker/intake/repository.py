@@ -117,12 +117,13 @@ def replay_deliveries(transaction: Transaction, ids: Sequence[int], now: datetim
     ).all()
 
 
-def drop_raw_bodies(transaction: Transaction, received_before: datetime) -> int:
+def drop_raw_bodies(transaction: Transaction, received_before: datetime) -> Sequence[AnyRow]:
     return transaction.execute(
         update(Delivery)
         .where(Delivery.raw, Delivery.kept.is_not(None), Delivery.received_at < received_before)
         .values(kept=None)
-    ).rowcount
+        .returning(Delivery.id, Delivery.channel)
+    ).all()
 
 
 def forget_deliveries(transaction: Transaction, handled_before: datetime) -> int:
@@ -140,8 +141,9 @@ def oldest_waiting_delivery(transaction: Transaction) -> datetime | None:
 
 
 def ensure_orders(
-    transaction: Transaction, channel: str, order_ids: Collection[str], revision: int, now: datetime, correlation: str
+    transaction: Transaction, channel: str, told_by: Mapping[str, str], revision: int, now: datetime
 ) -> None:
+    """Make rows for orders that have none. `told_by`: order id -> correlation id of what told of it."""
     insert_missing(
         transaction,
         OrderRow,
@@ -153,9 +155,9 @@ def ensure_orders(
                 "revision": revision,
                 "digest": "",
                 "first_seen_at": now,
-                "correlation_id": correlation,
+                "correlation_id": told_by[order_id],
             }
-            for order_id in sorted(order_ids)
+            for order_id in sorted(told_by)
         ],
     )
 
@@ -319,6 +321,7 @@ def lines_of(transaction: Transaction, order_rows: Collection[int]) -> Sequence[
                 OrderLineRow.sku,
                 OrderLineRow.committed,
                 OrderLineRow.placed_at,
+                OrderLineRow.linked,
             ).where(OrderLineRow.order_row.in_(chunk))
         )
     return rows
@@ -335,11 +338,6 @@ def set_committed(transaction: Transaction, values: Sequence[Mapping[str, int]])
         transaction.execute(
             update(table).where(table.c.id == bindparam("row")).values(committed=bindparam("units")), list(values)
         )
-
-
-def set_linked(transaction: Transaction, line_rows: Collection[int]) -> None:
-    for chunk in in_chunks(line_rows):
-        transaction.execute(update(OrderLineRow).where(OrderLineRow.id.in_(chunk)).values(linked=True))
 
 
 def link_versions(transaction: Transaction, channel: str, skus: Collection[str]) -> Sequence[AnyRow]:
@@ -431,14 +429,19 @@ def end_putting_off(transaction: Transaction, channel: str, now: datetime) -> No
         )
 
 
-def unlinked_skus(transaction: Transaction, channel: str, skus: Collection[str]) -> dict[str, int]:
-    """Of these SKUs, those with lines that have no listing, with the units waiting."""
-    waiting: dict[str, int] = {}
+def unlinked_skus(transaction: Transaction, channel: str, skus: Collection[str | None]) -> dict[str | None, int]:
+    """Of these SKUs, those with lines that have no listing, with the units waiting. None: lines without a SKU."""
+    waiting: dict[str | None, int] = {}
     for chunk in in_chunks(skus):
+        named = OrderLineRow.sku.in_([sku for sku in chunk if sku is not None])
         rows = transaction.execute(
             select(OrderLineRow.sku, func.sum(OrderLineRow.committed))
-            .where(OrderLineRow.channel == channel, OrderLineRow.sku.in_(chunk), ~OrderLineRow.linked)
+            .where(
+                OrderLineRow.channel == channel,
+                or_(named, OrderLineRow.sku.is_(None)) if None in chunk else named,
+                ~OrderLineRow.linked,
+            )
             .group_by(OrderLineRow.sku)
         )
-        waiting.update((str(row[0]), int(row[1])) for row in rows)
+        waiting.update((row[0], int(row[1])) for row in rows)
     return waiting

@@ -7,7 +7,7 @@ newer whole order no longer shows is committed 0.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,6 +59,8 @@ class _Accepted:
     order: Order | None
     digest: str
     fetched_at: datetime | None
+    correlation: str
+    """Of what brought it."""
     reason: str | None = None
 
 
@@ -69,9 +71,21 @@ class _Changes:
     new_lines: list[dict[str, Any]] = field(default_factory=list)
     changed_lines: dict[int, int] = field(default_factory=dict)
     """Row of an order line -> its committed units now."""
+    told_by: dict[int, str] = field(default_factory=dict)
+    """Row of a changed order line -> the correlation id of what told."""
+    unlinked_skus: set[str | None] = field(default_factory=set)
+    """Of changed lines that no listing is known for."""
     findings: list[Finding] = field(default_factory=list)
     unparked: list[str] = field(default_factory=list)
     """Fingerprints of the anomalies of orders that are parked no longer."""
+    as_first: list[str] = field(default_factory=list)
+    """Fingerprints of the anomalies that lines would have if their item were not the first (any more)."""
+
+    def change(self, line: Any, committed: int, told_by: str) -> None:
+        self.changed_lines[line.id] = committed
+        self.told_by[line.id] = told_by
+        if not line.linked:
+            self.unlinked_skus.add(line.sku)
 
 
 class Intake:
@@ -87,7 +101,7 @@ class Intake:
         transaction: Transaction,
         channel: str,
         snapshots: Sequence[Order | Gone],
-        correlation: str,
+        correlation: str | Mapping[str, str],
         *,
         put_off: timedelta | None = None,
     ) -> TakenIn:
@@ -95,7 +109,8 @@ class Intake:
 
         Locks the orders and then the listings concerned, each in the order of their ids. Listings whose pairs changed
         are due when this returns; with `put_off`, because more of the channel is about to follow, when the caller ends
-        it (`repository.end_putting_off`), at the latest after that time.
+        it (`repository.end_putting_off`), at the latest after that time. `correlation` is the id of what brought the
+        snapshots, or of what brought each, by order id: it goes on to the marketplace call.
 
         Raises OverflowError, naming no order, when units exceed 64 bits: the caller then takes the orders in one by
         one and parks that one.
@@ -105,23 +120,27 @@ class Intake:
             return TakenIn(0, 0, (), frozenset())
         repository.share_channel(transaction, channel)
         order_ids = {snapshot.order_id for snapshot in snapshots}
-        repository.ensure_orders(transaction, channel, order_ids, NEVER_SEEN, now, correlation)
+        told_by = dict.fromkeys(order_ids, correlation) if isinstance(correlation, str) else correlation
+        repository.ensure_orders(transaction, channel, told_by, NEVER_SEEN, now)
         rows = repository.lock_orders(transaction, channel, order_ids)
-        accepted, kept, to_fetch = self._choose(channel, snapshots, rows, now)
+        accepted, kept, to_fetch = self._choose(snapshots, rows, told_by, now)
         changes = _Changes()
         due = self._write_lines(transaction, channel, accepted, changes, now)
-        self._write_orders(transaction, accepted, correlation)
+        self._write_orders(transaction, accepted)
         repository.ask_for_fetch(transaction, channel, to_fetch, now)
-        if put_off is None:
-            repository.make_due(transaction, due, now, correlation)
-        else:
-            repository.make_due(transaction, due, now + put_off, correlation, put_off_by=channel)
+        for told in sorted(set(due.values())):
+            listings = [listing_id for listing_id, by in due.items() if by == told]
+            if put_off is None:
+                repository.make_due(transaction, listings, now, told)
+            else:
+                repository.make_due(transaction, listings, now + put_off, told, put_off_by=channel)
         self._anomalies.open_in(transaction, changes.findings)
         self._anomalies.resolve_in(transaction, changes.unparked, "a readable snapshot of it was taken in")
+        self._anomalies.resolve_in(transaction, changes.as_first, "the line names its first item again, or is gone")
         return TakenIn(len(accepted), kept, to_fetch, frozenset(due))
 
     def _choose(
-        self, channel: str, snapshots: Sequence[Order | Gone], rows: dict[str, Any], now: datetime
+        self, snapshots: Sequence[Order | Gone], rows: dict[str, Any], told_by: Mapping[str, str], now: datetime
     ) -> tuple[list[_Accepted], int, list[str]]:
         held = {order_id: Held(row.state, row.revision, row.fetched_at, row.digest) for order_id, row in rows.items()}
         accepted: dict[str, _Accepted] = {}
@@ -136,28 +155,27 @@ class Intake:
             elif judgement is Judgement.FETCH:
                 to_fetch[order_id] = None
             else:
-                choice = self._accept(rows[order_id], snapshot, content, now)
+                choice = self._accept(rows[order_id], snapshot, content, told_by[order_id])
                 accepted[order_id] = choice
                 revision = held[order_id].revision if choice.order is None else choice.order.revision
                 held[order_id] = Held(choice.state, revision, snapshot.fetched_at, content)
         return list(accepted.values()), kept, list(to_fetch)
 
-    def _accept(self, row: Any, snapshot: Order | Gone, content: str, now: datetime) -> _Accepted:
+    def _accept(self, row: Any, snapshot: Order | Gone, content: str, told: str) -> _Accepted:
+        at = snapshot.fetched_at
         if isinstance(snapshot, Gone):
-            return _Accepted(
-                row, OrderState.GONE, None, content, snapshot.fetched_at, "the channel says that it does not exist"
-            )
+            return _Accepted(row, OrderState.GONE, None, content, at, told, "the channel says that it does not exist")
         if snapshot.excluded is not None:
-            return _Accepted(row, OrderState.EXCLUDED, snapshot, content, snapshot.fetched_at, snapshot.excluded)
+            return _Accepted(row, OrderState.EXCLUDED, snapshot, content, at, told, snapshot.excluded)
         unseen = row.state in (OrderState.UNSEEN, OrderState.PARKED) and row.accepted_by is None
         if unseen and row.first_seen_at - snapshot.placed_at > self._park_older_than:
             reason = (
                 f"first seen {row.first_seen_at:%Y-%m-%d}, long after it was placed on {snapshot.placed_at:%Y-%m-%d}"
             )
-            return _Accepted(row, OrderState.PARKED, snapshot, content, snapshot.fetched_at, reason)
-        return _Accepted(row, OrderState.OPEN, snapshot, content, snapshot.fetched_at)
+            return _Accepted(row, OrderState.PARKED, snapshot, content, at, told, reason)
+        return _Accepted(row, OrderState.OPEN, snapshot, content, at, told)
 
-    def _write_orders(self, transaction: Transaction, accepted: Sequence[_Accepted], correlation: str) -> None:
+    def _write_orders(self, transaction: Transaction, accepted: Sequence[_Accepted]) -> None:
         values = []
         for choice in accepted:
             placed_at = None if choice.order is None else choice.order.placed_at
@@ -172,15 +190,15 @@ class Intake:
                     "new_placed_at": placed_at,
                     "new_reason": choice.reason,
                     "new_look_at": first_look if choice.state is OrderState.OPEN else None,
-                    "new_correlation_id": correlation,
+                    "new_correlation_id": choice.correlation,
                 }
             )
         repository.write_snapshots(transaction, values)
 
     def _write_lines(
         self, transaction: Transaction, channel: str, accepted: Sequence[_Accepted], changes: _Changes, now: datetime
-    ) -> set[str]:
-        """Write lines and pairs; returns the listings that became due."""
+    ) -> dict[str, str]:
+        """Write lines and pairs; returns the listings that became due, each with the correlation id of what told."""
         held_lines: dict[int, dict[str, Any]] = defaultdict(dict)
         for held in repository.lines_of(transaction, [choice.row.id for choice in accepted]):
             held_lines[held.order_row][held.line_id] = held
@@ -198,9 +216,10 @@ class Intake:
         touched = {pair.listing_id for pair in changed_pairs}
         touched.update(pair.listing_id for line in changes.new_lines for pair in line["pairs"])
         repository.lock_listings(transaction, touched)
-        due = self._change_pairs(transaction, changed_pairs, changes.changed_lines, now)
+        due = self._change_pairs(transaction, changed_pairs, changes, now)
         due |= self._insert_lines(transaction, channel, changes.new_lines, now)
         self._note_unlinked(channel, changes)
+        self._forget_unlinked(transaction, channel, changes.unlinked_skus)
         return due
 
     def _compare_lines(self, channel: str, choice: _Accepted, held: dict[str, Any], changes: _Changes) -> None:
@@ -220,24 +239,30 @@ class Intake:
                         "committed": line.committed,
                         "first_committed": line.committed,
                         "placed_at": choice.order.placed_at if choice.order else None,
+                        "told_by": choice.correlation,
                     }
                 )
                 continue
             if known.committed != line.committed:
-                changes.changed_lines[known.id] = line.committed
+                changes.change(known, line.committed, choice.correlation)
+            another = _item_changed(channel, choice.row.order_id, known, line.item_key)
             if known.item_key != line.item_key:
-                changes.findings.append(_item_changed(channel, choice.row.order_id, known, line.item_key))
+                changes.findings.append(another)
+            else:
+                changes.as_first.append(another.fingerprint)
         for known in missing.values():
+            changes.as_first.append(_item_changed(channel, choice.row.order_id, known, "").fingerprint)
             if known.committed != 0:
-                changes.changed_lines[known.id] = 0
+                changes.change(known, 0, choice.correlation)
         if choice.row.state is OrderState.PARKED and choice.state is not OrderState.PARKED:
             changes.unparked.append(parked_order(channel, choice.row.order_id, "").fingerprint)
         if choice.state is OrderState.PARKED:
             changes.findings.append(parked_order(channel, choice.row.order_id, choice.reason or ""))
 
     def _change_pairs(
-        self, transaction: Transaction, pairs: Sequence[Any], committed_now: dict[int, int], now: datetime
-    ) -> set[str]:
+        self, transaction: Transaction, pairs: Sequence[Any], changes: _Changes, now: datetime
+    ) -> dict[str, str]:
+        committed_now = changes.changed_lines
         repository.set_committed(
             transaction, [{"row": row, "units": committed} for row, committed in committed_now.items()]
         )
@@ -250,24 +275,28 @@ class Intake:
                 journal.append(waiver(pair.listing_id, pair.id, waived - pair.waived, WaiveReason.LOWERED, now))
         repository.set_pairs(transaction, changed)
         repository.write_journal(transaction, journal)
-        return {pair.listing_id for pair in pairs}
+        return {pair.listing_id: changes.told_by[pair.line_row] for pair in pairs}
 
     def _insert_lines(
         self, transaction: Transaction, channel: str, lines: Sequence[dict[str, Any]], now: datetime
-    ) -> set[str]:
+    ) -> dict[str, str]:
         if not lines:
-            return set()
+            return {}
         wanted = {(line["order_row"], line["line_id"]): line for line in lines}
         repository.insert_lines(
-            transaction, [{name: value for name, value in line.items() if name != "pairs"} for line in lines]
+            transaction,
+            [{name: value for name, value in line.items() if name not in {"pairs", "told_by"}} for line in lines],
         )
         pairs: list[dict[str, Any]] = []
+        due: dict[str, str] = {}
         for row in repository.lines_of(transaction, {line["order_row"] for line in lines}):
             line = wanted.get((row.order_row, row.line_id))
             if line is None:
                 continue
             for pair in line["pairs"]:
                 committed = in_listing_units(row.committed, pair.units)
+                if committed and not pair.before_start:
+                    due[pair.listing_id] = line["told_by"]
                 pairs.append(
                     {
                         "line_row": row.id,
@@ -282,7 +311,7 @@ class Intake:
                 )
         repository.insert_pairs(transaction, pairs)
         journal_waivers(transaction, [pair for pair in pairs if pair["waived"]], WaiveReason.BEFORE_START, now)
-        return {pair["listing_id"] for pair in pairs if pair["committed"] != pair["waived"]}
+        return due
 
     def _note_unlinked(self, channel: str, changes: _Changes) -> None:
         units: dict[str, int] = defaultdict(int)
@@ -290,6 +319,12 @@ class Intake:
             if not line["linked"] and line["committed"]:
                 units[line["sku"] or NO_SKU] += line["committed"]
         changes.findings += [unlinked(channel, sku, waiting) for sku, waiting in sorted(units.items())]
+
+    def _forget_unlinked(self, transaction: Transaction, channel: str, skus: Collection[str | None]) -> None:
+        """SKUs of which nothing waits any more, because it was cancelled."""
+        waiting = repository.unlinked_skus(transaction, channel, skus)
+        done = [unlinked_fingerprint(channel, sku or NO_SKU) for sku in skus if not waiting.get(sku)]
+        self._anomalies.resolve_in(transaction, done, "none of it is sold any more")
 
 
 def journal_waivers(

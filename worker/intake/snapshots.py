@@ -59,7 +59,9 @@ def judge(held: Held | None, snapshot: Order | Gone, snapshot_digest: str) -> Ju
     if snapshot.revision != held.revision:
         return Judgement.TAKE if snapshot.revision > held.revision else Judgement.KEEP
     if snapshot_digest == held.digest:
-        return Judgement.KEEP
+        # Parked because it could not be read; now it can, and is the same.
+        readable_again = held.state is OrderState.PARKED and snapshot.fetched_at is not None
+        return Judgement.TAKE if readable_again else Judgement.KEEP
     if snapshot.fetched_at is None:
         return Judgement.FETCH
     if held.fetched_at is None or snapshot.fetched_at > held.fetched_at:

@@ -56,6 +56,8 @@ class _Running:
     anchor_at: datetime | None
     anchor_certain: bool
     candidates: list[Any]
+    was_stocked: bool = False
+    """Whether there was stock at any moment of the page: a zero episode has ended then, even if another has begun."""
 
 
 class FeedFollower:
@@ -279,6 +281,7 @@ class FeedFollower:
             # The anchor is a read made after this adjustment: it is in there already.
             return None
         listing.anchor_total += adjustment.quantity
+        listing.was_stocked |= listing.anchor_total > 0
         listing.anchor_adjustment = adjustment.adjustment_id
         listing.anchor_at = adjustment.at
         return listing.anchor_total
@@ -319,6 +322,8 @@ class FeedFollower:
                 "new_anchor_at": listing.anchor_at,
                 "new_anchor_certain": listing.anchor_certain,
             }
+            if listing.was_stocked:
+                columns |= {"new_zero_since": None, "new_close_done": False}
             answered_ahead = any(row.answered for row in listing.candidates)
             total = listing.anchor_total
             if total is not None and unlimited_from is not None and total >= unlimited_from:

@@ -154,7 +154,9 @@ class Keeper:
             try:
                 with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
                     return call(look)
-            except ConnectorError as error:
+            except Exception as error:
+                if not isinstance(error, ConnectorError):
+                    log.exception("upkeep_failed_unexpectedly", listing_id=look.listing_id)
                 return error
 
         return list(zip(looks, self._executor.map(attempt, looks), strict=True))
@@ -195,16 +197,17 @@ class Keeper:
             action = decide(listing.state, listing.stock, look.episode, self._policy, now)
             if action is Action.UNMARK:
                 columns["new_closed_by_us_at"] = None
-            elif action is not Action.NOTHING:
-                if held.on_listing(look.listing_id) is not None or held.all_in_shadow(channels):
-                    look.next_at = now + AGAIN_LATER
-                elif isinstance(self._marketplace, Closable):
-                    look.kind = OperationKind.CLOSE if action is Action.CLOSE else OperationKind.OPEN
-                    intents[look.listing_id] = self._intent(listing, look.kind)
+            if action in (Action.UNMARK, Action.NOTHING):
+                well.append(fingerprint(Kind.CLOSE_REFUSED, listing_id=look.listing_id))
+            elif held.on_listing(look.listing_id) is not None or held.all_in_shadow(channels):
+                look.next_at = now + AGAIN_LATER
+            elif isinstance(self._marketplace, Closable):
+                look.kind = OperationKind.CLOSE if action is Action.CLOSE else OperationKind.OPEN
+                intents[look.listing_id] = self._intent(listing, look.kind)
         operations.update_listings(transaction, updates)
         # Not waking: this look is the one that would be woken.
         note_totals(transaction, [look.listing_id for look in looks], now, wake=False)
-        self._anomalies.resolve_in(transaction, well, "the stock is not below zero any more")
+        self._anomalies.resolve_in(transaction, well, "a fresh read of the listing shows it well")
         prepared = operations.prepare(transaction, list(intents.values()), now)
         for look in looks:
             look.operation_id = prepared.get(look.listing_id)
@@ -267,8 +270,8 @@ class Keeper:
                 self._end(transaction, look, look.operation_id, OperationState.APPLIED, None)
                 # Stock may have come in while we closed: the next look, at once, reads it and opens again.
                 look.next_at = now if look.kind is OperationKind.CLOSE else None
-            elif isinstance(error, OutcomeUnknown):
-                self._end(transaction, look, look.operation_id, OperationState.UNKNOWN, str(error))
+            elif isinstance(error, OutcomeUnknown) or not isinstance(error, ConnectorError):
+                self._end(transaction, look, look.operation_id, OperationState.UNKNOWN, str(error)[:500])
                 look.next_at = now + AGAIN_SOON
             elif isinstance(error, Unauthorized | RateLimited | Unavailable):
                 self._end(transaction, look, look.operation_id, OperationState.REJECTED, str(error))

@@ -6,9 +6,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from config.loading import ConfigurationError, find_file, load
 from config.settings import Settings
@@ -36,6 +37,7 @@ class ShopOptions(BaseModel):
     token: SecretStr = Field(description="The access token.")
     older_tokens: tuple[SecretStr, ...] = Field((), description="Tokens that are being replaced.")
     page_size: int = Field(50, description="Orders per page.")
+    apps: tuple[Annotated[str, StringConstraints(pattern="^[0-9]+$")], ...] = Field((), description="Numeric app ids.")
 
     @field_validator("token")
     @classmethod
@@ -434,6 +436,14 @@ def test_an_impossible_value(problems: Callable[..., dict[str, str]], section: s
     (found,) = problems(MINIMAL + f"[{section}]\n{text}\n").values()
 
     assert what in found
+
+
+def test_a_text_without_its_form_is_told_which_one_and_a_name_likewise(problems: Callable[..., dict[str, str]]) -> None:
+    assert problems(MINIMAL + CHANNEL + "apps = ['1', 'x']\n") == {
+        "channels.acme.apps.1": "does not have its form. It is: Numeric app ids"
+    }
+    (found,) = problems(MINIMAL + CHANNEL.replace("acme", "Acme_Shop")).values()
+    assert "is not a valid name. Use lower-case letters" in found
 
 
 def test_a_seller_and_any_seller_exclude_each_other(problems: Callable[..., dict[str, str]]) -> None:

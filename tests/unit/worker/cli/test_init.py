@@ -10,6 +10,7 @@ import pytest
 
 from tests.newer import ADDS, TAKES_AWAY, newer_migrations
 from tests.unit.worker.cli.conftest import Command
+from worker.cli import configuration
 from worker.store import Store, migrate
 from worker.store.migrate import newest_revision, present_revision
 
@@ -64,6 +65,33 @@ def test_flags_make_a_valid_file_and_a_database(trueup: Command, tmp_path: Path)
     store = Store(f"sqlite:///{tmp_path}/trueup.db")
     assert present_revision(store) == newest_revision()
     store.dispose()
+
+
+def test_at_a_terminal_init_asks_how_mirrored_orders_are_told(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def ask(question: str, default: str) -> str:
+        asked.append(question)
+        return "trueup-mirror, marketplace" if "exclude_tags" in question else default
+
+    answers = configuration.Answers(
+        marketplace="sharetribe",
+        marketplace_options={"client_id": "env:ST_ID", "client_secret": "env:ST_SECRET"},
+        channel="acme",
+        channel_connector="shopify",
+        channel_options={"shop": "acme.myshopify.com", "access_token": "env:TOKEN"},
+        seller="",
+        any_seller=True,
+        counted_from="",
+        database="sqlite:///trueup.db",
+        broker="memory://",
+        public_url="",
+    )
+    configuration.complete(answers, ask)
+    assert [question for question in asked if "mirrored" in question and "exclude_" in question]
+    configuration.write(answers, tmp_path / "trueup.toml")
+    written = tomllib.loads((tmp_path / "trueup.toml").read_text())
+    assert written["channels"]["acme"]["exclude_tags"] == ["trueup-mirror", "marketplace"]
 
 
 def test_a_new_channel_starts_in_shadow(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
