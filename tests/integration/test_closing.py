@@ -66,7 +66,7 @@ def test_a_listing_emptied_by_the_marketplaces_own_buyers_closes_too(world: Worl
 
 
 def test_a_listing_we_closed_that_turns_out_to_have_stock_is_opened_again(sold_out: World) -> None:
-    sold_out.settle_down(seconds=1300)
+    sold_out.settle_down(seconds=1300, step=20)
     assert state(sold_out) is ListingState.CLOSED
     sold_out.marketplace.edit("L", 5)
     sold_out.follow()
@@ -91,7 +91,7 @@ def test_stock_that_came_in_while_we_closed_opens_at_once(sold_out: World) -> No
 
 
 def test_once_per_zero_episode(sold_out: World) -> None:
-    sold_out.settle_down(seconds=1300)
+    sold_out.settle_down(seconds=1300, step=20)
     sold_out.marketplace.set_state("L", ListingState.PUBLISHED)
     sold_out.settle_down(seconds=3000, step=30)
     assert state(sold_out) is ListingState.PUBLISHED
@@ -111,7 +111,7 @@ def test_we_never_open_what_we_did_not_close(world: World) -> None:
 
 
 def test_our_mark_ends_with_a_state_change_by_others(sold_out: World) -> None:
-    sold_out.settle_down(seconds=1300)
+    sold_out.settle_down(seconds=1300, step=20)
     sold_out.marketplace.set_state("L", ListingState.PUBLISHED)
     sold_out.marketplace.set_state("L", ListingState.CLOSED)
     sold_out.follow()
@@ -163,18 +163,18 @@ def test_a_closing_whose_answer_was_lost_is_settled_by_the_feed(sold_out: World)
 
 def test_a_refused_closing_is_an_anomaly_and_tried_again(sold_out: World) -> None:
     sold_out.marketplace.fail("close", Rejected("not now"))
-    sold_out.settle_down(seconds=1300)
+    sold_out.settle_down(seconds=1300, step=20)
     assert sold_out.anomalies() == ["close-refused"]
-    sold_out.settle_down(seconds=1000)
+    sold_out.settle_down(seconds=1000, step=20)
     assert state(sold_out) is ListingState.CLOSED
     assert sold_out.anomalies() == []
 
 
 def test_a_refused_closing_is_no_anomaly_any_more_once_there_is_stock(sold_out: World) -> None:
     sold_out.marketplace.fail("close", Rejected("not now"))
-    sold_out.settle_down(seconds=1300)
+    sold_out.settle_down(seconds=1300, step=20)
     sold_out.marketplace.edit("L", 3)
-    sold_out.settle_down(seconds=1000)
+    sold_out.settle_down(seconds=1000, step=20)
     assert sold_out.marketplace.count("close") == 1
     assert sold_out.anomalies() == []
 
@@ -190,11 +190,11 @@ def test_a_connector_that_fails_unexpectedly_holds_up_one_listing_only(sold_out:
         return works(listing_id)
 
     setattr(sold_out.marketplace, method, buggy)
-    sold_out.settle_down(seconds=1300)
+    sold_out.settle_down(seconds=1300, step=20)
     assert state(sold_out) is ListingState.CLOSED
     assert sold_out.marketplace.count("open") == 0
     setattr(sold_out.marketplace, method, works)
-    sold_out.settle_down(seconds=1300)
+    sold_out.settle_down(seconds=1300, step=20)
     assert sold_out.marketplace.states["BAD"] is ListingState.CLOSED
 
 
