@@ -17,7 +17,6 @@ from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.intake import repository
 from worker.intake.service import Intake
-from worker.intake.snapshots import NEVER_SEEN
 from worker.store import Store, Transaction
 from worker.store.engine import StorageUnavailable
 from worker.store.tables import DeliveryState
@@ -86,7 +85,7 @@ class Inbox:
             return repository.store_deliveries(transaction, rows)
 
     def drain(self) -> int:
-        """Handle one batch of waiting deliveries; returns how many. Safe to run several at once and to repeat.
+        """Handle a batch of one channel's waiting deliveries; returns how many. Safe to run several at once, and again.
 
         One that cannot be read is parked with an anomaly; one that fails for another reason is tried again a bounded
         number of times, then parked. Neither holds up its neighbours.
@@ -173,14 +172,10 @@ class Inbox:
         return said
 
     def _take(self, transaction: Transaction, channel: str, batch: _Batch, correlation: str) -> None:
-        now = self._clock.now()
-        self._intake.take_in(transaction, channel, batch.snapshots, correlation)
-        if batch.looks:
-            repository.ensure_orders(transaction, channel, batch.looks, NEVER_SEEN, now, correlation)
-            repository.ask_for_fetch(transaction, channel, batch.looks, now)
+        self._intake.take_in(transaction, channel, batch.snapshots, correlation, looks=batch.looks)
         if batch.access_ended:
             # The header that says so is not signed: a poll with our own credentials tells whether it is true.
-            pull_tick(transaction, f"poll:{channel}", now)
+            pull_tick(transaction, f"poll:{channel}", self._clock.now())
 
     def _park(self, transaction: Transaction, row: Any, reason: str) -> None:
         now = self._clock.now()

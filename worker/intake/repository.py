@@ -54,9 +54,21 @@ def store_deliveries(transaction: Transaction, deliveries: Sequence[Mapping[str,
 
 
 def claim_deliveries(transaction: Transaction, now: datetime, limit: int) -> Sequence[AnyRow]:
+    """Take waiting deliveries of one channel: the one that has waited longest."""
+    waiting = and_(Delivery.state == DeliveryState.NEW, Delivery.next_attempt_at <= now)
+    oldest = (
+        select(Delivery.channel)
+        .where(waiting)
+        .order_by(Delivery.next_attempt_at, Delivery.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    channel = transaction.scalar(oldest)
+    if channel is None:
+        return ()
     return transaction.execute(
         select(Delivery.id, Delivery.channel, Delivery.topic, Delivery.kept, Delivery.attempts, Delivery.correlation_id)
-        .where(Delivery.state == DeliveryState.NEW, Delivery.next_attempt_at <= now)
+        .where(waiting, Delivery.channel == channel)
         .order_by(Delivery.next_attempt_at, Delivery.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -205,11 +217,13 @@ def known_revisions(transaction: Transaction, channel: str, order_ids: Collectio
 
 
 def ask_for_fetch(transaction: Transaction, channel: str, order_ids: Collection[str], at: datetime) -> None:
-    """Note that these orders must be fetched; several askers make one fetch."""
+    """Note that these orders must be fetched; several askers make one fetch. Locks them in the order of their ids."""
     for chunk in in_chunks(sorted(order_ids)):
+        named = and_(OrderRow.channel == channel, OrderRow.order_id.in_(chunk))
+        transaction.execute(select(OrderRow.id).where(named).order_by(OrderRow.order_id).with_for_update())
         transaction.execute(
             update(OrderRow)
-            .where(OrderRow.channel == channel, OrderRow.order_id.in_(chunk))
+            .where(named)
             .where(or_(OrderRow.fetch_at.is_(None), OrderRow.fetch_at > at))
             .values(fetch_at=at)
         )
