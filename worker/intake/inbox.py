@@ -204,8 +204,3 @@ class Inbox:
                 "it is handled anew",
             )
             return [row.id for row in replayed]
-
-    def drop_raw_bodies(self, kept_for: timedelta) -> int:
-        """Drop the raw bodies of unreadable deliveries older than `kept_for` (P8). Returns how many."""
-        with self._store.write() as transaction:
-            return repository.drop_raw_bodies(transaction, self._clock.now() - kept_for)
