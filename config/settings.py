@@ -174,6 +174,12 @@ class PolicySettings(Section):
     )
     raw_kept_days: PositiveInt = Field(7, description="days to keep a delivery body that could not be read")
     deliveries_kept_days: PositiveInt = Field(30, description="days to keep handled deliveries")
+    anomalies_kept_days: PositiveInt = Field(
+        365, description="days to keep resolved anomalies, and the messages sent about anomalies"
+    )
+    details_kept_days: PositiveInt = Field(
+        365, description="days to keep what only explains an order, a write or an adjustment"
+    )
     lease_seconds: Interval = Field(60, description="seconds a process has a listing or an order for itself")
     batch_listings: PositiveInt = Field(32, description="due listings a process takes at a time")
     write_attempts: PositiveInt = Field(5, description="compare-and-sets in one pass before the listing waits its turn")

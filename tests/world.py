@@ -4,7 +4,7 @@ moves only when told."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta
 from random import Random
@@ -57,19 +57,31 @@ class InTurn(Executor):
 class World:
     """The rooms, the two ends, and shorthand for both."""
 
-    def __init__(self, store: Store, *, policy: PolicySettings | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        policy: PolicySettings | None = None,
+        marketplace: Callable[[VirtualClock], ModelMarketplace] = ModelMarketplace,
+    ) -> None:
         self.clock = VirtualClock()
-        self.marketplace = ModelMarketplace(self.clock)
+        self.marketplace = marketplace(self.clock)
         self.channel = ScriptedChannel(self.clock)
-        settings = Settings(
+        self._settings = Settings(
             marketplace=MarketplaceSettings(connector="sharetribe", options=NoOptions()),
             channels={
                 CHANNEL: ChannelSettings(name=CHANNEL, connector="shopify", any_seller=True, options=NoOptions())
             },
             policy=policy or PolicySettings(confirm_new_channels=False),
         )
-        self.services = Services(
-            settings,
+        self.store = store
+        self.services = self.rooms(store)
+        self.services.register_channels()
+
+    def rooms(self, store: Store) -> Services:
+        """The rooms of one process."""
+        return Services(
+            self._settings,
             clock=self.clock,
             store=store,
             executor=InTurn(),
@@ -77,8 +89,6 @@ class World:
             marketplace=self.marketplace,
             channels={CHANNEL: self.channel},
         )
-        self.store = store
-        self.services.register_channels()
 
     # --- doing ------------------------------------------------------------------------------------------------
 
@@ -135,14 +145,23 @@ class World:
         self.deliver(order)
         return order
 
-    def deliver(self, order: Order, *, delivery_id: str | None = None) -> None:
-        """A webhook with this snapshot arrives and is handled."""
+    def deliver(
+        self,
+        order: Order,
+        *,
+        delivery_id: str | None = None,
+        channel: str = CHANNEL,
+        handle: bool = True,
+        through: Services | None = None,
+    ) -> None:
+        """A webhook with this snapshot arrives, and is handled."""
+        rooms = through or self.services
         body = webhook_body(order)
         digest = hashlib.sha256(body).hexdigest()
         now = self.clock.now()
-        incoming = Incoming(CHANNEL, delivery_id or digest[:16], digest, "orders", body, False, now, "corr-1")
-        self.services.inbox.put([incoming])
-        while self.services.inbox.drain():
+        incoming = Incoming(channel, delivery_id or digest[:16], digest, "orders", body, False, now, "corr-1")
+        rooms.inbox.put([incoming])
+        while handle and rooms.inbox.drain():
             pass
 
     def poll(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,7 +10,7 @@ from connectors.contract import Clocked, Hooks
 from connectors.errors import ConnectorError
 from worker.alerts import Finding, Kind
 from worker.alerts.anomalies import fingerprint
-from worker.intake import repository
+from worker.retention import Retention
 from worker.store.tables import HoldScope
 
 if TYPE_CHECKING:
@@ -34,14 +33,9 @@ class Housekeeping:
             pass
 
     def forget(self) -> None:
-        """Drop unreadable bodies, and handled deliveries, after their configured days. Nothing that a difference is
-        computed from is among them.
-        """
-        policy = self._services.settings.policy
-        self._services.inbox.drop_raw_bodies(timedelta(days=policy.raw_kept_days))
-        before = self._services.clock.now() - timedelta(days=policy.deliveries_kept_days)
-        with self._services.store.write() as transaction:
-            repository.forget_deliveries(transaction, before)
+        """Drop what need not be kept any longer."""
+        services = self._services
+        Retention(services.store, services.clock, services.settings.policy, services.anomalies).forget()
 
     def check_clocks(self) -> None:
         """Compare our clock with the vendors', as their last answers showed it: no call."""

@@ -35,6 +35,8 @@ LATE_INDEX_SECONDS = 600.0
 """How late a vendor's index may show an order: behind every pass this much is read again."""
 SWEEP_AGAIN_AFTER = timedelta(minutes=5)
 """When a sweep that a vendor's failure cut short is begun anew."""
+RETENTION_SECONDS = 3600.0
+"""How often what need not be kept is dropped: its days are counted in days."""
 DAILY_WINDOW = timedelta(hours=48)
 
 
@@ -125,8 +127,9 @@ class Tasks:
         """Late looks, webhook registrations, and what may be forgotten."""
         if self._claims("housekeeping", 60):
             self._housekeeping.look_again()
-            self._housekeeping.forget()
             self._housekeeping.check_clocks()
+        if self._claims("retention", RETENTION_SECONDS):
+            self._housekeeping.forget()
         if self._claims("subscriptions", self._services.settings.schedule.subscriptions_seconds):
             self._housekeeping.check_subscriptions()
         self._bell.ring(schedule.INTAKE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,21 +29,38 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """An empty, migrated database: the same test on SQLite and on PostgreSQL."""
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    """Makes empty, migrated databases: the same test on SQLite and on PostgreSQL."""
+    made: list[Store] = []
     if request.param == "sqlite":
         template = request.getfixturevalue("sqlite_template")
-        shutil.copy(template, tmp_path / "trueup.db")
-        made = Store(f"sqlite:///{tmp_path / 'trueup.db'}")
-        yield made
-        made.dispose()
+
+        def make() -> Store:
+            path = tmp_path / f"trueup-{len(made)}.db"
+            shutil.copy(template, path)
+            made.append(Store(f"sqlite:///{path}"))
+            return made[-1]
+
+        yield make
+        for store in made:
+            store.dispose()
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.fresh(build_schema)
-    made = Store(url)
-    yield made
-    made.dispose()
-    server.drop(url)
+
+    def clone() -> Store:
+        made.append(Store(server.fresh(build_schema)))
+        return made[-1]
+
+    yield clone
+    for store in made:
+        store.dispose()
+        server.drop(store.url.render_as_string(hide_password=False))
+
+
+@pytest.fixture
+def store(new_store: Callable[[], Store]) -> Store:
+    """An empty, migrated database."""
+    return new_store()
 
 
 @pytest.fixture

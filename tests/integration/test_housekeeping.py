@@ -65,7 +65,7 @@ def test_a_parked_delivery_is_no_anomaly_any_more_once_its_body_is_dropped(world
     world.services.inbox.drain()
     assert world.anomalies() == ["parked-delivery"]
     world.pass_time(8 * 86400)
-    assert world.services.inbox.drop_raw_bodies(timedelta(days=7)) == 1
+    Housekeeping(world.services).forget()
     assert world.anomalies() == []
 
 

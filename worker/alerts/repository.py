@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import aliased
 
 from worker.store import AnyRow, Transaction
@@ -35,7 +35,10 @@ def open_or_count(transaction: Transaction, fingerprint: str, now: datetime, val
         select(Anomaly.id, Anomaly.state, Anomaly.transitions)
         .where(Anomaly.fingerprint == fingerprint)
         .with_for_update()
-    ).one()
+    ).one_or_none()
+    if held is None:
+        # It was there a moment ago, resolved long since, and has just been forgotten.
+        return open_or_count(transaction, fingerprint, now, values)
     reopened = held.state is AnomalyState.RESOLVED
     if not created:
         transaction.execute(
@@ -101,6 +104,29 @@ def unresolved(transaction: Transaction, fingerprints: Sequence[str]) -> list[st
             select(Anomaly.fingerprint).where(Anomaly.fingerprint.in_(chunk), Anomaly.state != AnomalyState.RESOLVED)
         )
     return found
+
+
+def forget_alerts(transaction: Transaction, before: datetime, limit: int) -> int:
+    """Delete messages that were sent, or given up, before `before`. Returns how many."""
+    old = (
+        select(Alert.id)
+        .where(Alert.state != AlertState.WAITING, func.coalesce(Alert.sent_at, Alert.created_at) < before)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return transaction.execute(delete(Alert).where(Alert.id.in_(transaction.scalars(old).all()))).rowcount
+
+
+def forget_resolved(transaction: Transaction, before: datetime, limit: int) -> int:
+    """Delete anomalies resolved before `before` about which no message is left. Returns how many."""
+    old = (
+        select(Anomaly.id)
+        .where(Anomaly.state == AnomalyState.RESOLVED, Anomaly.resolved_at < before)
+        .where(~select(Alert.id).where(Alert.anomaly_id == Anomaly.id).exists())
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return transaction.execute(delete(Anomaly).where(Anomaly.id.in_(transaction.scalars(old).all()))).rowcount
 
 
 def acknowledge(transaction: Transaction, anomaly_id: int, by: str) -> bool:

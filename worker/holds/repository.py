@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, or_, select, update
 
 from worker.store import AnyRow, Transaction
-from worker.store.bulk import insert_missing
+from worker.store.bulk import in_chunks, insert_missing
 from worker.store.tables import Hold, HoldReason, HoldScope, ListingRow, Pair
 
 
@@ -64,12 +64,26 @@ def lift(
     return transaction.execute(statement.values(lifted_at=now, lifted_by=by)).rowcount
 
 
-def wake_listings(transaction: Transaction, *, scope: HoldScope, subject: str, now: datetime) -> None:
-    """Make the listings with pending units within a lifted hold due at once."""
+def is_held(transaction: Transaction, *, reason: HoldReason | None, scope: HoldScope, subject: str) -> bool:
+    """Whether there is a hold to lift."""
+    statement = select(Hold.id).where(Hold.scope == scope, Hold.subject == subject, Hold.lifted_at.is_(None))
+    if reason is not None:
+        statement = statement.where(Hold.reason == reason)
+    return transaction.scalar(statement.limit(1)) is not None
+
+
+def lock_waiting(transaction: Transaction, *, scope: HoldScope, subject: str) -> Sequence[str]:
+    """The listings with pending units within a hold, locked in one order for everybody."""
     pending = select(Pair.listing_id).where(Pair.applied != Pair.committed - Pair.waived)
     if scope is HoldScope.CHANNEL:
         pending = pending.where(Pair.channel == subject)
-    statement = update(ListingRow).where(ListingRow.listing_id.in_(pending))
+    statement = select(ListingRow.listing_id).where(ListingRow.listing_id.in_(pending))
     if scope is HoldScope.LISTING:
         statement = statement.where(ListingRow.listing_id == subject)
-    transaction.execute(statement.values(next_attempt_at=now))
+    return transaction.scalars(statement.order_by(ListingRow.listing_id).with_for_update()).all()
+
+
+def wake(transaction: Transaction, listing_ids: Sequence[str], now: datetime) -> None:
+    """Make these listings due at once."""
+    for chunk in in_chunks(listing_ids):
+        transaction.execute(update(ListingRow).where(ListingRow.listing_id.in_(chunk)).values(next_attempt_at=now))

@@ -124,10 +124,14 @@ class Holds:
         self, transaction: Transaction, scope: HoldScope, subject: str, *, by: str, reason: HoldReason | None = None
     ) -> int:
         """Lift the holds on a subject (all, or those of one reason) and wake what waited. Returns how many."""
+        if not repository.is_held(transaction, reason=reason, scope=scope, subject=subject):
+            return 0
         now = self._clock.now()
+        # Listings before holds: a look that finds an orphan has its listing when it places the hold.
+        waiting = repository.lock_waiting(transaction, scope=scope, subject=subject)
         lifted = repository.lift(transaction, reason=reason, scope=scope, subject=subject, by=by, now=now)
         if lifted:
-            repository.wake_listings(transaction, scope=scope, subject=subject, now=now)
+            repository.wake(transaction, waiting, now)
             log.info("hold_lifted", scope=scope.value, subject=subject, by=by)
         return lifted
 

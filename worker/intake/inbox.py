@@ -17,7 +17,6 @@ from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.intake import repository
 from worker.intake.service import Intake, failure_reason
-from worker.intake.snapshots import NEVER_SEEN
 from worker.store import Store, Transaction
 from worker.store.engine import StorageUnavailable
 from worker.store.tables import DeliveryState
@@ -89,7 +88,7 @@ class Inbox:
             return repository.store_deliveries(transaction, rows)
 
     def drain(self) -> int:
-        """Handle one batch of waiting deliveries; returns how many. Safe to run several at once and to repeat.
+        """Handle a batch of one channel's waiting deliveries; returns how many. Safe to run several at once, and again.
 
         One that cannot be read is parked with an anomaly; one that fails for another reason is tried again a bounded
         number of times, then parked. Neither holds up its neighbours.
@@ -174,14 +173,10 @@ class Inbox:
         return said
 
     def _take(self, transaction: Transaction, channel: str, batch: _Batch) -> None:
-        now = self._clock.now()
-        self._intake.take_in(transaction, channel, batch.snapshots, batch.told_by)
-        if batch.looks:
-            repository.ensure_orders(transaction, channel, batch.looks, NEVER_SEEN, now)
-            repository.ask_for_fetch(transaction, channel, batch.looks, now)
+        self._intake.take_in(transaction, channel, batch.snapshots, {**batch.looks, **batch.told_by}, looks=batch.looks)
         if batch.access_ended:
             # The header that says so is not signed: a poll with our own credentials tells whether it is true.
-            pull_tick(transaction, f"poll:{channel}", now)
+            pull_tick(transaction, f"poll:{channel}", self._clock.now())
 
     def _park(self, transaction: Transaction, row: Any, reason: str, order_id: str | None = None) -> None:
         now = self._clock.now()
@@ -205,18 +200,10 @@ class Inbox:
         """Handle deliveries anew, from their stored body; returns the ids that will be."""
         with self._store.write() as transaction:
             replayed = repository.replay_deliveries(transaction, ids, self._clock.now())
-            self._anomalies.resolve_in(transaction, _parked(replayed), "it is handled anew")
+            self._anomalies.resolve_in(transaction, parked_fingerprints(replayed), "it is handled anew")
             return [row.id for row in replayed]
 
-    def drop_raw_bodies(self, kept_for: timedelta) -> int:
-        """Drop the raw bodies of unreadable deliveries older than `kept_for` (P8). Returns how many."""
-        with self._store.write() as transaction:
-            dropped = repository.drop_raw_bodies(transaction, self._clock.now() - kept_for)
-            self._anomalies.resolve_in(
-                transaction, _parked(dropped), "its body was dropped after the configured time; polling reads the order"
-            )
-            return len(dropped)
 
-
-def _parked(rows: Sequence[Any]) -> list[str]:
+def parked_fingerprints(rows: Sequence[Any]) -> list[str]:
+    """What identifies the anomalies of these deliveries, if they are parked."""
     return [fingerprint(Kind.PARKED_DELIVERY, channel=row.channel, key=str(row.id)) for row in rows]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Channel, Order, OrderPage, OrderRef, UnreadableOrder
+from connectors.contract import Channel, Order, OrderPage, OrderRef
 from connectors.errors import ConnectorError
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
@@ -67,12 +67,12 @@ class Poller:
                     page = channel.orders(cursor)
                 self._take_page(name, page, correlation, started_at)
                 if not page.more:
+                    self._end_putting_off(name)
                     return True
                 if self._clock.monotonic() >= deadline:
                     return False
         except ConnectorError:
-            with self._store.write() as transaction:
-                repository.end_putting_off(transaction, name, self._clock.now())
+            self._end_putting_off(name)
             raise
 
     def late_pass(self, name: str, reaching_back: timedelta) -> int:
@@ -103,12 +103,18 @@ class Poller:
         counted_from = self._clock.now() if row is None else row.counted_from
         return channel.cursor_at(counted_from)
 
+    def _end_putting_off(self, name: str) -> None:
+        """In a transaction of its own: these listings are locked in one order for everybody, after no others."""
+        with self._store.write() as transaction:
+            repository.end_putting_off(transaction, name, self._clock.now())
+
     def _take_page(self, name: str, page: OrderPage, correlation: str, started_at: datetime) -> None:
+        self._park_unreadable(name, page, correlation)
         try:
             with self._store.write() as transaction:
                 put_off = LONGEST_PUT_OFF if page.more else None
                 self._intake.take_in(transaction, name, page.orders, correlation, put_off=put_off)
-                self._finish_page(transaction, name, page, correlation, started_at)
+                self._move_on(transaction, name, page, started_at)
         except StorageUnavailable:
             raise
         except Exception as error:
@@ -116,15 +122,9 @@ class Poller:
                 log.exception("order_page_failed", channel=name)
             self._take_one_by_one(name, page.orders, correlation)
             with self._store.write() as transaction:
-                self._finish_page(transaction, name, page, correlation, started_at)
+                self._move_on(transaction, name, page, started_at)
 
-    def _finish_page(
-        self, transaction: Transaction, name: str, page: OrderPage, correlation: str, started_at: datetime
-    ) -> None:
-        for unreadable in page.unreadable:
-            self._park_unreadable(transaction, name, unreadable, correlation)
-        if not page.more:
-            repository.end_putting_off(transaction, name, self._clock.now())
+    def _move_on(self, transaction: Transaction, name: str, page: OrderPage, started_at: datetime) -> None:
         cursors.move_cursor(transaction, cursor_name(name), page.cursor, started_at, current=not page.more)
 
     def _take_one_by_one(self, name: str, orders: Sequence[Order], correlation: str) -> None:
@@ -140,10 +140,11 @@ class Poller:
                 with self._store.write() as transaction:
                     self._park(transaction, name, order.order_id, reason, correlation)
 
-    def _park_unreadable(
-        self, transaction: Transaction, name: str, unreadable: UnreadableOrder, correlation: str
-    ) -> None:
-        self._park(transaction, name, unreadable.order_id or "(no id)", unreadable.reason, correlation)
+    def _park_unreadable(self, name: str, page: OrderPage, correlation: str) -> None:
+        """Before the page moves the cursor, and each by itself: beside others' locks, one more order could deadlock."""
+        for unreadable in page.unreadable:
+            with self._store.write() as transaction:
+                self._park(transaction, name, unreadable.order_id or "(no id)", unreadable.reason, correlation)
 
     def _park(self, transaction: Transaction, name: str, order_id: str, reason: str, correlation: str) -> None:
         """Park an order by its id. One we hold already keeps its units; the next readable snapshot un-parks it."""

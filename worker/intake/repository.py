@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
 
 from worker.store import AnyRow, Transaction
-from worker.store.bulk import in_chunks, insert_missing, insert_rows, table_of
+from worker.store.bulk import in_chunks, insert_missing, insert_rows, next_keys, table_of
 from worker.store.tables import (
     ChannelRow,
     Delivery,
@@ -54,9 +54,21 @@ def store_deliveries(transaction: Transaction, deliveries: Sequence[Mapping[str,
 
 
 def claim_deliveries(transaction: Transaction, now: datetime, limit: int) -> Sequence[AnyRow]:
+    """Take waiting deliveries of one channel: the one that has waited longest."""
+    waiting = and_(Delivery.state == DeliveryState.NEW, Delivery.next_attempt_at <= now)
+    oldest = (
+        select(Delivery.channel)
+        .where(waiting)
+        .order_by(Delivery.next_attempt_at, Delivery.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    channel = transaction.scalar(oldest)
+    if channel is None:
+        return ()
     return transaction.execute(
         select(Delivery.id, Delivery.channel, Delivery.topic, Delivery.kept, Delivery.attempts, Delivery.correlation_id)
-        .where(Delivery.state == DeliveryState.NEW, Delivery.next_attempt_at <= now)
+        .where(waiting, Delivery.channel == channel)
         .order_by(Delivery.next_attempt_at, Delivery.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -117,20 +129,34 @@ def replay_deliveries(transaction: Transaction, ids: Sequence[int], now: datetim
     ).all()
 
 
-def drop_raw_bodies(transaction: Transaction, received_before: datetime) -> Sequence[AnyRow]:
+def drop_raw_bodies(transaction: Transaction, received_before: datetime, limit: int) -> Sequence[AnyRow]:
+    """Drop bodies that could not be read: they may hold anything. Returns whose."""
+    raw = and_(Delivery.raw, Delivery.kept.is_not(None), Delivery.received_at < received_before)
     return transaction.execute(
         update(Delivery)
-        .where(Delivery.raw, Delivery.kept.is_not(None), Delivery.received_at < received_before)
+        .where(Delivery.id.in_(_free_deliveries(transaction, raw, limit)))
         .values(kept=None)
         .returning(Delivery.id, Delivery.channel)
     ).all()
 
 
-def forget_deliveries(transaction: Transaction, handled_before: datetime) -> int:
-    """Delete handled deliveries: a repeated one would be harmless all the same."""
+def forget_deliveries(transaction: Transaction, received_before: datetime, limit: int) -> int:
+    """Delete handled deliveries: a repeated one would be harmless all the same. Returns how many."""
+    old = and_(Delivery.state == DeliveryState.HANDLED, Delivery.received_at < received_before)
     return transaction.execute(
-        delete(Delivery).where(Delivery.state == DeliveryState.HANDLED, Delivery.received_at < handled_before)
+        delete(Delivery).where(Delivery.id.in_(_free_deliveries(transaction, old, limit)))
     ).rowcount
+
+
+def _free_deliveries(transaction: Transaction, condition: Any, limit: int) -> Sequence[int]:
+    """Some that nobody is working on."""
+    return transaction.scalars(
+        select(Delivery.id)
+        .where(condition)
+        .order_by(Delivery.received_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
 
 
 def oldest_waiting_delivery(transaction: Transaction) -> datetime | None:
@@ -207,11 +233,13 @@ def known_revisions(transaction: Transaction, channel: str, order_ids: Collectio
 
 
 def ask_for_fetch(transaction: Transaction, channel: str, order_ids: Collection[str], at: datetime) -> None:
-    """Note that these orders must be fetched; several askers make one fetch."""
+    """Note that these orders must be fetched; several askers make one fetch. Locks them in the order of their ids."""
     for chunk in in_chunks(sorted(order_ids)):
+        named = and_(OrderRow.channel == channel, OrderRow.order_id.in_(chunk))
+        transaction.execute(select(OrderRow.id).where(named).order_by(OrderRow.order_id).with_for_update())
         transaction.execute(
             update(OrderRow)
-            .where(OrderRow.channel == channel, OrderRow.order_id.in_(chunk))
+            .where(named)
             .where(or_(OrderRow.fetch_at.is_(None), OrderRow.fetch_at > at))
             .values(fetch_at=at)
         )
@@ -300,6 +328,30 @@ def parked_orders(transaction: Transaction, channel: str | None) -> Sequence[Any
     if channel is not None:
         statement = statement.where(OrderRow.channel == channel)
     return transaction.execute(statement.order_by(OrderRow.first_seen_at)).all()
+
+
+def strip_orders(transaction: Transaction, after: str, before: datetime, limit: int) -> str | None:
+    """Drop what explains orders that have rested since `before`, among the `limit` rows behind `after`. Returns the
+    last of these rows; None when there are no more.
+    """
+    rows = next_keys(transaction, OrderRow.id, int(after or 0), limit)
+    if not rows:
+        return None
+    rested = select(OrderRow.id).where(
+        OrderRow.id.in_(rows),
+        OrderRow.state.in_((OrderState.OPEN, OrderState.EXCLUDED, OrderState.GONE)),
+        OrderRow.first_seen_at < before,
+        or_(OrderRow.fetched_at.is_(None), OrderRow.fetched_at < before),
+        OrderRow.look_at.is_(None),
+        OrderRow.fetch_at.is_(None),
+        or_(OrderRow.correlation_id != "", OrderRow.reason.is_not(None)),
+    )
+    transaction.execute(
+        update(OrderRow)
+        .where(OrderRow.id.in_(transaction.scalars(rested.with_for_update(skip_locked=True)).all()))
+        .values(reason=None, correlation_id="")
+    )
+    return str(rows[-1])
 
 
 def set_look(transaction: Transaction, order_row: int, looks: int, look_at: datetime | None) -> None:

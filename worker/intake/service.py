@@ -103,11 +103,14 @@ class Intake:
         snapshots: Sequence[Order | Gone],
         correlation: str | Mapping[str, str],
         *,
+        looks: Collection[str] = (),
         put_off: timedelta | None = None,
     ) -> TakenIn:
-        """Take whole orders (or tombstones) of one channel in, within the caller's transaction.
+        """Take whole orders (or tombstones) of one channel in, within the caller's transaction; `looks` names orders to
+        be fetched.
 
-        Locks the orders and then the listings concerned, each in the order of their ids. Listings whose pairs changed
+        Locks the orders and then the listings concerned, each in the order of their ids; so one transaction calls this
+        once, and locks no order or listing besides. Listings whose pairs changed
         are due when this returns; with `put_off`, because more of the channel is about to follow, when the caller ends
         it (`repository.end_putting_off`), at the latest after that time. `correlation` is the id of what brought the
         snapshots, or of what brought each, by order id: it goes on to the marketplace call.
@@ -116,10 +119,10 @@ class Intake:
         one and parks that one.
         """
         now = self._clock.now()
-        if not snapshots:
+        order_ids = {snapshot.order_id for snapshot in snapshots} | set(looks)
+        if not order_ids:
             return TakenIn(0, 0, (), frozenset())
         repository.share_channel(transaction, channel)
-        order_ids = {snapshot.order_id for snapshot in snapshots}
         told_by = dict.fromkeys(order_ids, correlation) if isinstance(correlation, str) else correlation
         repository.ensure_orders(transaction, channel, told_by, NEVER_SEEN, now)
         rows = repository.lock_orders(transaction, channel, order_ids)
@@ -127,7 +130,7 @@ class Intake:
         changes = _Changes()
         due = self._write_lines(transaction, channel, accepted, changes, now)
         self._write_orders(transaction, accepted)
-        repository.ask_for_fetch(transaction, channel, to_fetch, now)
+        repository.ask_for_fetch(transaction, channel, {*to_fetch, *looks}, now)
         for told in sorted(set(due.values())):
             listings = [listing_id for listing_id, by in due.items() if by == told]
             if put_off is None:
@@ -204,7 +207,7 @@ class Intake:
             held_lines[held.order_row][held.line_id] = held
         for choice in accepted:
             self._compare_lines(channel, choice, held_lines[choice.row.id], changes)
-        changed_pairs = repository.pairs_of(transaction, changes.changed_lines)
+        concerned = repository.pairs_of(transaction, changes.changed_lines)
         skus = {line["sku"] for line in changes.new_lines if line["sku"] is not None}
         versions: dict[str, list[LinkVersion]] = defaultdict(list)
         for link in repository.link_versions(transaction, channel, skus):
@@ -213,9 +216,11 @@ class Intake:
             line["pairs"] = pairs_for(line["placed_at"], versions[line["sku"]]) if line["sku"] in versions else ()
             line["linked"] = bool(line["pairs"])
 
-        touched = {pair.listing_id for pair in changed_pairs}
+        touched = {pair.listing_id for pair in concerned}
         touched.update(pair.listing_id for line in changes.new_lines for pair in line["pairs"])
         repository.lock_listings(transaction, touched)
+        # Units may have been waived before we had the lock.
+        changed_pairs = repository.pairs_of(transaction, changes.changed_lines)
         due = self._change_pairs(transaction, changed_pairs, changes, now)
         due |= self._insert_lines(transaction, channel, changes.new_lines, now)
         self._note_unlinked(channel, changes)

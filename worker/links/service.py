@@ -121,6 +121,10 @@ class Links:
         if problems:
             raise LinkTableError(problems)
         changes = self._compare(transaction, rows, channels, now, replace=replace)
+        # Before any link is written: a link refers to its listing, and that reference is half a lock.
+        versions = self._versions_of(transaction, changes.begun)
+        concerned = {v.listing_id for of_channel in versions.values() for of_sku in of_channel.values() for v in of_sku}
+        intake.lock_listings(transaction, concerned | {version.listing_id for version in changes.begun})
         repository.end(transaction, changes.ended)
         repository.forget(transaction, changes.forgotten)
         repository.begin(transaction, changes.begun, now)
@@ -182,18 +186,20 @@ class Links:
         counted_from = {name: row.counted_from for name, row in channels.items()}
         return compared(rows, versions, counted_from, now, end_missing=replace)
 
-    def _make_pairs(
-        self, transaction: Transaction, begun: Sequence[Version], rows: Sequence[LinkRow], now: datetime
-    ) -> _Made:
-        """Give every line of the SKUs with a new version the pairs it must have."""
+    def _versions_of(
+        self, transaction: Transaction, begun: Sequence[Version]
+    ) -> dict[str, Mapping[str, Sequence[Version]]]:
+        """Every version of the SKUs of these, by channel and SKU."""
         skus: dict[str, set[str]] = defaultdict(set)
         for version in begun:
             skus[version.channel].add(version.sku)
-        versions = {name: by_sku(repository.versions(transaction, name, skus[name])) for name in sorted(skus)}
-        intake.lock_listings(
-            transaction,
-            {v.listing_id for of_channel in versions.values() for of_sku in of_channel.values() for v in of_sku},
-        )
+        return {name: by_sku(repository.versions(transaction, name, skus[name])) for name in sorted(skus)}
+
+    def _make_pairs(
+        self, transaction: Transaction, begun: Sequence[Version], rows: Sequence[LinkRow], now: datetime
+    ) -> _Made:
+        """Give every line of the SKUs with a new version the pairs it must have. Their listings are locked."""
+        versions = self._versions_of(transaction, begun)
         made = _Made(set())
         line_of = {row.key: row.line for row in rows}
         for channel, of_channel in versions.items():

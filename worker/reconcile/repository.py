@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, bindparam, func, insert, literal, or_, select
 
 from connectors.contract import Author, RemoteAdjustment
 from worker.store import AnyRow, Transaction
-from worker.store.bulk import in_chunks, insert_missing, insert_rows, table_of
+from worker.store.bulk import in_chunks, insert_missing, insert_rows, next_keys, table_of
 from worker.store.tables import (
     UNSETTLED,
     Claim,
@@ -436,6 +436,49 @@ def release(transaction: Transaction, owner: str, again_at: Mapping[str, datetim
                 }
             )
         update_listings(transaction, rows)
+
+
+# --- retention --------------------------------------------------------------------------------------------------
+
+
+def strip_operations(transaction: Transaction, after: str, before: datetime, limit: int) -> str | None:
+    """Drop what explains operations settled before `before`, among the `limit` rows behind `after`. Returns the last of
+    these rows; None when there are no more.
+    """
+    rows = next_keys(transaction, Operation.id, int(after or 0), limit)
+    if not rows:
+        return None
+    settled = select(Operation.id).where(
+        Operation.id.in_(rows),
+        Operation.state.not_in(UNSETTLED),
+        Operation.settled_at < before,
+        or_(Operation.correlation_id != "", Operation.outcome.is_not(None)),
+    )
+    transaction.execute(
+        update(Operation)
+        .where(Operation.id.in_(transaction.scalars(settled.with_for_update(skip_locked=True)).all()))
+        .values(outcome=None, correlation_id="")
+    )
+    return str(rows[-1])
+
+
+def strip_adjustments(transaction: Transaction, after: str, before: datetime, limit: int) -> str | None:
+    """Drop which purchase made an adjustment older than `before`, among the `limit` rows behind `after`. Returns the
+    last of these rows; None when there are no more.
+    """
+    key = RemoteAdjustmentRow.adjustment_id
+    rows = next_keys(transaction, key, after, limit)
+    if not rows:
+        return None
+    old = select(key).where(
+        key.in_(rows), RemoteAdjustmentRow.at < before, RemoteAdjustmentRow.reservation_id.is_not(None)
+    )
+    transaction.execute(
+        update(RemoteAdjustmentRow)
+        .where(key.in_(transaction.scalars(old.with_for_update(skip_locked=True)).all()))
+        .values(reservation_id=None, transaction_id=None)
+    )
+    return str(rows[-1])
 
 
 # --- for people -------------------------------------------------------------------------------------------------

@@ -126,6 +126,7 @@ class Settler:
 
         Up to three calls; no transaction is open across them. Idempotent. Raises what the connector raises.
         """
+        looked_at = self._clock.now()
         with self._store.read() as transaction:
             candidates = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
             held = repository.facts_unlocked(transaction, listing_id)
@@ -136,7 +137,7 @@ class Settler:
             entries = self._marketplace.adjustments(listing_id, since=since - LOG_MARGIN)
         listing = self._marketplace.listing(listing_id)
         with self._store.write() as transaction:
-            open_question = self._judge(transaction, listing, entries, held, has_log=has_log)
+            open_question = self._judge(transaction, listing, entries, held, looked_at, has_log=has_log)
         return Settled(open_question, listing)
 
     def _judge(
@@ -145,10 +146,13 @@ class Settler:
         listing: Listing,
         log_entries: Sequence[RemoteAdjustment],
         before: Any,
+        looked_at: datetime,
         *,
         has_log: bool,
     ) -> bool:
-        """Settle what can be; returns whether an operation is still unsettled. `before` is the row before the look."""
+        """Settle what can be; returns whether an operation is still unsettled. `before` is the row before the look, and
+        `looked_at` when it began.
+        """
         listing_id = listing.listing_id
         held = repository.facts(transaction, [listing_id])[listing_id]
         open_operation = repository.unsettled(transaction, [listing_id]).get(listing_id)
@@ -172,7 +176,7 @@ class Settler:
             return open_operation is not None
         self._remember(transaction, ordered, known, evidence)
         self.claim_in(transaction, {match.adjustment_id: match.operation_id for match in evidence.matches})
-        self._believe_absent(transaction, evidence, operations)
+        self._believe_absent(transaction, evidence, operations, looked_at)
         self._hold_orphans(transaction, listing_id, evidence)
         repository.update_listings(
             transaction,
@@ -237,10 +241,15 @@ class Settler:
             ],
         )
 
-    def _believe_absent(self, transaction: Transaction, evidence: LogEvidence, operations: Sequence[Any]) -> None:
-        """Closed evidence without a trace, long enough after sending: it was not executed, so far as can be known."""
+    def _believe_absent(
+        self, transaction: Transaction, evidence: LogEvidence, operations: Sequence[Any], looked_at: datetime
+    ) -> None:
+        """Closed evidence without a trace, read long enough after sending: it was not executed, so far as can be known.
+
+        What counts is when the log was read, not now: its reader may have slept, and the write been sent since.
+        """
         now = self._clock.now()
-        old_enough = {row.id for row in operations if now - row.prepared_at >= self._settle_after}
+        old_enough = {row.id for row in operations if looked_at - row.prepared_at >= self._settle_after}
         absent = repository.settle(
             transaction,
             [operation for operation in evidence.without_trace if operation in old_enough],

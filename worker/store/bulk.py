@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase
 
@@ -23,6 +23,11 @@ def in_chunks(values: Iterable[T], size: int = CHUNK_ROWS) -> Iterator[Sequence[
     iterator = iter(values)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def next_keys(transaction: Transaction, key: Any, after: Any, limit: int) -> Sequence[Any]:
+    """The next keys of a walk through a whole table."""
+    return transaction.scalars(select(key).where(key > after).order_by(key).limit(limit)).all()
 
 
 def table_of(row: type[DeclarativeBase]) -> Table:

@@ -1,13 +1,13 @@
 """The change feed: what the marketplace says happened, in its order.
 
-Each page and the cursor behind it are one transaction, so a crash repeats at most a page, and a page repeated changes
-nothing: every adjustment is kept once, by its id.
+Each page and the cursor behind it are one transaction that holds the cursor, so pages are applied once and in order,
+however many follow. Every adjustment is kept once, by its id.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,8 +95,8 @@ class FeedFollower:
     def follow(self, *, keep_going: Callable[[], bool] = lambda: True) -> int:
         """Read the feed to its head (or until `keep_going` says no); returns how many changes there were.
 
-        Safe to run several at once and to repeat. Raises what the connector raises, and `Unavailable` or `Unauthorized`
-        when the account rests or is stopped.
+        Safe to run several at once and to repeat: each page is applied by one of them, in the feed's order. Raises what
+        the connector raises, and `Unavailable` or `Unauthorized` when the account rests or is stopped.
         """
         if not isinstance(self._marketplace, Feed):
             return 0
@@ -113,12 +113,14 @@ class FeedFollower:
                 self._start_anew(error)
                 continue
             with self._store.write() as transaction:
+                if repository.lock_cursor(transaction) != (None if held is None else held.value):
+                    # Somebody else took this page, and maybe later ones: what it says is not the newest any more.
+                    continue
                 self._take_page(transaction, page)
-                if not page.more:
-                    self._claim_open(transaction)
-                    self._look_at_silent_answers(transaction)
                 move_cursor(transaction, repository.FEED, page.cursor, started_at, current=not page.more)
             read += len(page.changes)
+            if not page.more:
+                self._look_around()
             if not page.more or not keep_going():
                 return read
 
@@ -361,13 +363,27 @@ class FeedFollower:
 
     # --- at the head ------------------------------------------------------------------------------------------
 
-    def _claim_open(self, transaction: Transaction) -> None:
+    def _look_around(self) -> None:
+        """What the feed may only tell at its head, in a transaction that locks the listings concerned and no others."""
+        silent_before = self._clock.now() - SILENT_ANSWER_AFTER
+        with self._store.read() as transaction:
+            concerned = {row.listing_id for row in repository.open_own_adjustments(transaction)}
+            silent = repository.silent_answers(transaction, silent_before)
+        if not concerned and not silent:
+            return
+        with self._store.write() as transaction:
+            repository.lock(transaction, concerned.union(silent))
+            self._claim_open(transaction, concerned)
+            repository.doubt(transaction, silent, self._clock.now())
+
+    def _claim_open(self, transaction: Transaction, concerned: Collection[str]) -> None:
         """Own adjustments that fitted nothing when they were seen: the answer may have been recorded since. Where no
         sender is waiting any more, the listing's log is read.
         """
         waiting: dict[str, list[Any]] = defaultdict(list)
         for row in repository.open_own_adjustments(transaction):
-            waiting[row.listing_id].append(row)
+            if row.listing_id in concerned:
+                waiting[row.listing_id].append(row)
         if not waiting:
             return
         candidates = operations.unclaimed(transaction, list(waiting))
@@ -391,7 +407,3 @@ class FeedFollower:
         # A held listing has been looked at: its orphan waits for a person, not for another look.
         held = self._holds.active_in(transaction)
         repository.doubt(transaction, [name for name in doubtful if held.on_listing(name) is None], now)
-
-    def _look_at_silent_answers(self, transaction: Transaction) -> None:
-        now = self._clock.now()
-        repository.doubt(transaction, repository.silent_answers(transaction, now - SILENT_ANSWER_AFTER), now)

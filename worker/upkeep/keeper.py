@@ -185,6 +185,10 @@ class Keeper:
         for look in looks:
             listing = look.listing
             assert listing is not None  # noqa: S101  only those that were read are handed over
+            if _state_moved(look.row, rows[look.listing_id]):
+                # Another look or the feed was here while we read, and may know better: look again.
+                look.next_at = now
+                continue
             columns = self._columns(listing, look.row, rows[look.listing_id], now)
             updates.append(columns)
             if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:
@@ -334,6 +338,14 @@ class Keeper:
             look.next_at = now + AGAIN_SOON
             if age > 5 * self._settle_after:
                 self._anomalies.open_in(transaction, [outcome_unknown(look.listing_id, operation)])
+
+
+def _state_moved(before: Any, now: Any) -> bool:
+    """Whether somebody wrote another state, or our mark, into the row since `before`."""
+    return any(
+        getattr(before, name) != getattr(now, name)
+        for name in ("state", "state_changed_at", "close_done", "closed_by_us_at")
+    )
 
 
 def _refused(listing_id: str, kind: OperationKind, error: str) -> Finding:

@@ -54,13 +54,19 @@ def cursor(transaction: Transaction) -> AnyRow | None:
     ).one_or_none()
 
 
+def lock_cursor(transaction: Transaction) -> str | None:
+    """The feed's cursor, locked: one page at a time is applied, in the order of the feed."""
+    return transaction.scalar(select(Cursor.value).where(Cursor.name == FEED).with_for_update())
+
+
 def forget_cursor(transaction: Transaction, now: datetime) -> None:
     """Start the feed anew; nothing that was certain because of it is certain any more."""
     transaction.execute(delete(Cursor).where(Cursor.name == FEED))
+    anchored = ListingRow.anchor_total.is_not(None)
+    # Locked in one order for everybody.
+    transaction.execute(select(ListingRow.listing_id).where(anchored).order_by(ListingRow.listing_id).with_for_update())
     transaction.execute(
-        update(ListingRow)
-        .where(ListingRow.anchor_total.is_not(None))
-        .values(anchor_certain=False, anchor_adjustment=None, anchor_at=now)
+        update(ListingRow).where(anchored).values(anchor_certain=False, anchor_adjustment=None, anchor_at=now)
     )
 
 
@@ -199,7 +205,8 @@ def linked(transaction: Transaction, listing_ids: Collection[str]) -> frozenset[
 
 
 def ask_for_look(transaction: Transaction, listing_ids: Collection[str], now: datetime) -> None:
-    """Let upkeep read these listings."""
+    """Let upkeep read these listings. Locks them in the order of their ids."""
+    lock(transaction, listing_ids)
     for chunk in in_chunks(sorted(listing_ids)):
         transaction.execute(update(ListingRow).where(ListingRow.listing_id.in_(chunk)).values(next_upkeep_at=now))
 

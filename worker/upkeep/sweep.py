@@ -77,7 +77,10 @@ class Sweeper:
         with self._store.write() as transaction:
             now = self._clock.now()
             held = repository.lock(transaction, [listing.listing_id for listing in page])
-            new = [listing for listing in page if listing.listing_id not in held]
+            # In one order for everybody who meets new listings.
+            new = sorted(
+                (listing for listing in page if listing.listing_id not in held), key=lambda listing: listing.listing_id
+            )
             self._insert(transaction, new, swept_at)
             doubtful = [
                 listing.listing_id
