@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check attack fuzz audit bench format lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -25,7 +25,19 @@ check: $(READY)  ## format, lint, types, arrows, unit tests: under a minute
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive config connectors worker
 	$(BIN)/pytest --quiet tests/unit
+
+attack: $(READY)  ## 10,000 hostile inputs against a real receiver process (ARGS="--inputs 50000 --seed 7")
+	$(BIN)/python -m tests.attack $(ARGS)
+
+fuzz: $(READY)  ## every parser: Hypothesis, then SECONDS of a coverage-guided fuzzer in all
+	$(BIN)/pytest --hypothesis-profile=fuzz --timeout=1200 tests/fuzz $(ARGS)
+	requirements/set-up-fuzzer
+	PYTHONPATH=.venv/fuzzer $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+audit: $(READY)  ## known vulnerabilities of what is locked, where the service that knows them can be reached
+	requirements/audit
 
 bench: $(READY)  ## measure: prints the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(ARGS)
@@ -40,6 +52,7 @@ lock:  ## resolve again what may be installed (needs uv; ARGS="--upgrade" for ne
 		--output-file requirements/dev.txt
 	$(COMPILE) $(ARGS) requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(COMPILE) $(ARGS) --no-deps --only-binary=:all: requirements/redis.in --output-file requirements/redis.txt
+	$(COMPILE) $(ARGS) --no-deps --only-binary=:all: requirements/fuzz.in --output-file requirements/fuzz.txt
 
 clean:  ## remove .venv and everything that can be made again
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov build dist

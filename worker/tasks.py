@@ -190,7 +190,8 @@ def register(app: Celery, tasks: Tasks) -> None:
     for name in [name for name in app.tasks if name.startswith("celery.")]:
         app.tasks.unregister(name)
     for name, run in runs.items():
-        app.task(_quietly(run), name=name, ignore_result=True)
+        # They belong to these services, not to every application of the process.
+        app.task(_quietly(run), name=name, ignore_result=True, shared=False)
 
 
 def _quietly(run: Callable[..., None]) -> Callable[..., None]:

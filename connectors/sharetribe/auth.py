@@ -13,7 +13,7 @@ from connectors.clock import Clock
 from connectors.errors import RateLimited, Unauthorized, Unavailable
 from connectors.http import excerpt, retry_after_seconds
 
-TOKEN_PATH = "/v1/auth/token"  # noqa: S105  # a path
+TOKEN_PATH = "/v1/auth/token"  # noqa: S105  # nosec B105  # a path
 SCOPE = "integ"
 UNSTATED_LIFETIME_SECONDS = 300.0
 LONGEST_LIFETIME_SECONDS = 86_400.0

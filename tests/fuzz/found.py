@@ -67,6 +67,7 @@ def _found() -> Iterator[tuple[str, str, bytes]]:
     yield "an id that no database takes", "sharetribe-answer", _listing(id="\ud800")
     yield "a cursor as deep as goes", "sharetribe-cursor", b"[" * 100_000
     yield "a redirect to nowhere", "whole-answer", b"307\nLocation: https: //elsewhere.example/\n\n"
+    yield "a link that no database takes", "links", seeds.LINKS.replace(b"A,", b"A\x00,")
     yield "sales packed and damaged", "sales", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + b"\xff" * 40
 
 

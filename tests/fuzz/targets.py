@@ -122,6 +122,9 @@ def _toolbox(answer: Callable[[httpx.Request], httpx.Response]) -> Toolbox:
     def counted(request: httpx.Request) -> httpx.Response:
         if next(calls, None) is None:
             raise _EndlessError(f"{request.method} {request.url} again")
+        # Whatever an answer says, it sends nobody elsewhere.
+        assert request.url.host in {SHOP, "flex-integ-api.sharetribe.com"}
+        assert request.url.scheme == "https"
         return answer(request)
 
     # Short work of waiting: the clock is virtual, and no budget is about parsers.

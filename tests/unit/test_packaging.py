@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ROOMS = ("config", "connectors", "worker")
-LOCKS = ("runtime", "dev", "build", "redis")
+LOCKS = ("runtime", "dev", "build", "redis", "fuzz")
 
 
 def pinned(name: str) -> list[Requirement]:

@@ -107,6 +107,8 @@ def _opened(url: str) -> Apprise:
         app_id="trueup",
         app_desc="trueup",
         app_url="",
+        # Where an address leads to was somebody else's decision; `?redirect=yes` in it makes it ours.
+        http_redirects=False,
         default_service_retry=FURTHER_TRIES,
         # What we send is our own text, with ids from outside in it: it is neither a template nor a path.
         storage_mode=apprise.PersistentStoreMode.MEMORY,

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from connectors.contract import MAX_QUANTITY
+from connectors.text import MAX_ID_CHARACTERS, is_storable
 
 REQUIRED = ("channel", "sku", "listing_id")
 COLUMNS = (*REQUIRED, "units", "from")
-LONGEST_ID = 255
-"""Characters the store can hold of an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +125,9 @@ def _row(line: int, fields: Mapping[str, str], problems: list[RowProblem]) -> Li
     for name in REQUIRED:
         if not fields[name].strip():
             problems.append(RowProblem(line, f"{name} is empty", "Fill it in, or remove the line"))
-        elif len(fields[name]) > LONGEST_ID:
-            problems.append(RowProblem(line, f"{name} is longer than {LONGEST_ID} characters", "Correct it"))
+        elif not is_storable(fields[name]):
+            what = f"{name} is longer than {MAX_ID_CHARACTERS} characters, or holds some that no database can store"
+            problems.append(RowProblem(line, what, "Correct it"))
     units = _units(line, fields.get("units", ""), problems)
     from_at = _moment(line, fields.get("from", ""), problems)
     if len(problems) > before:

@@ -10,7 +10,7 @@ import pytest
 from apprise import AppriseResult
 from pydantic import SecretStr
 
-from worker.alerts.destinations import Destination
+from worker.alerts.destinations import Destination, _opened
 from worker.alerts.message import Message
 
 MESSAGE = Message("trueup: 1 opened", "[error] opened: a listing is odd", None)
@@ -54,3 +54,8 @@ def test_what_a_service_says_about_a_failure_is_kept_without_the_address() -> No
 def test_a_destination_is_named_by_its_place_and_kind() -> None:
     assert Destination(SecretStr("mailto://me:pass@example.com"), 1).name == "1 (mailto)"
     assert Destination(SecretStr("a secret without a scheme"), 3).name == "3"
+
+
+def test_a_destination_does_not_lead_to_another() -> None:
+    (service,) = _opened("json://me:t0ps3cret@127.0.0.1/path")
+    assert service.redirects is False
