@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check attack fuzz audit bench format lock clean
+.PHONY: help demo test check attack fuzz audit bench chaos chaos-receiver format lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 	--no-emit-find-links --custom-compile-command "make lock"
 
 help:  ## show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 23
 
 demo: $(READY)  ## replay real sales through local vendor servers and prove every unit (ARGS="--limit 0" for all)
 	$(BIN)/trueup demo $(ARGS)
@@ -41,6 +41,20 @@ audit: $(READY)  ## known vulnerabilities of what is locked, where the service t
 
 bench: $(READY)  ## measure: prints the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Of faults while orders flow; SEED draws them, MODE is service or embedded, BROKER redis or rabbitmq.
+MINUTES := 2
+SEED := 1
+MODE := service
+BROKER := redis
+# Of the receiver, on each database.
+KILLS := 50
+
+chaos: $(READY)  ## kill and cut real processes while orders flow, then prove every unit (MINUTES, SEED, MODE, BROKER)
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED) --mode $(MODE) --broker $(BROKER) $(ARGS)
+
+chaos-receiver: $(READY)  ## kill the receiver under load: no acknowledged delivery may be lost (KILLS, SEED)
+	$(BIN)/python -m tests.chaos.receiver --kills $(KILLS) --seed $(SEED) $(ARGS)
 
 format: $(READY)  ## rewrite the code as `make check` wants it
 	$(BIN)/ruff check --fix-only .

@@ -39,6 +39,8 @@ class Part:
         """Held for as long as a fault has this part."""
         self.ended_by_itself: list[int] = []
         """Exit codes of lives that nobody took."""
+        self.did_not_end = 0
+        """How often it had to be killed although it was only asked to end."""
         self._folder = folder
         self._command = command
         self._ready = ready
@@ -97,6 +99,7 @@ class Part:
         try:
             process.wait(STOP_WITHIN_SECONDS)
         except subprocess.TimeoutExpired:
+            self.did_not_end += 1
             process.kill()
             process.wait()
 

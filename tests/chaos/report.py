@@ -36,6 +36,7 @@ def as_json(outcome: Outcome) -> Mapping[str, Any]:
         "faults": len(outcome.struck),
         "by_kind": {f"{kind} {target}": count for (kind, target), count in sorted(outcome.by_kind().items())},
         "cut_answers": outcome.cut_answers,
+        "did_not_end_when_asked": outcome.did_not_end,
         "times_the_disk_was_found_full": outcome.met_full_disk,
         "not_possible_here": list(outcome.cannot),
         "ended_by_themselves": outcome.ended_by_themselves,
@@ -102,6 +103,8 @@ def _rows(outcome: Outcome) -> Iterator[tuple[str, str]]:
             yield f"{count:,}", f"answers of {name} broken off in their middle"
     for name, codes in outcome.ended_by_themselves.items():
         yield f"{len(codes):,}", f"times {name} ended by itself and was started again (exit codes {sorted(set(codes))})"
+    for name, times in outcome.did_not_end.items():
+        yield f"{times:,}", f"times {name} did not end when it was asked to, after all was over"
     if outcome.met_full_disk:
         yield f"{outcome.met_full_disk:,}", "times trueup told that the disk was full"
     for words in outcome.cannot:

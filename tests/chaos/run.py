@@ -85,6 +85,8 @@ class Outcome:
     cut_answers: dict[str, int] = field(default_factory=dict)
     ended_by_themselves: dict[str, Sequence[int]] = field(default_factory=dict)
     """Exit codes of trueup's processes that ended without being killed, and were started again."""
+    did_not_end: dict[str, int] = field(default_factory=dict)
+    """trueup's processes that were asked to end when all was over, and had to be killed."""
     met_full_disk: int = 0
     """Lines in which trueup told that the disk was full."""
     cannot: Sequence[str] = ()
@@ -151,6 +153,7 @@ def _play(options: Options, folder: Path, outcome: Outcome) -> None:
                 part.name: part.ended_by_itself for part in made.own_parts if part.ended_by_itself
             }
         play.count()
+    outcome.did_not_end = {part.name: part.did_not_end for part in made.own_parts if part.did_not_end}
 
 
 class _Play:
