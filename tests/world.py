@@ -218,6 +218,11 @@ class World:
         rows = self.rows(Operation.id, Operation.state, Operation.expected_total, Operation.new_total)
         return [(row.state.value, row.expected_total, row.new_total) for row in sorted(rows)]
 
+    def waivers(self) -> list[tuple[str, str, int]]:
+        """(listing, reason, units) of every journal entry about waived units."""
+        rows = self.rows(JournalEntry.kind, JournalEntry.listing_id, JournalEntry.reason, JournalEntry.units)
+        return sorted((row.listing_id, row.reason.value, row.units) for row in rows if row.kind is JournalKind.WAIVED)
+
     def anomalies(self, *, resolved: bool = False) -> list[str]:
         rows = self.rows(Anomaly.kind, Anomaly.state)
         return sorted(row.kind for row in rows if (row.state is AnomalyState.RESOLVED) is resolved)

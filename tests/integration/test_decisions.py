@@ -100,6 +100,7 @@ def test_accepting_the_marketplaces_number_waives_what_is_pending_and_later_incr
     world.reconcile()
     assert decisions(world).accept_total("L", by="ann", reason="settled with the buyer") == 3
     assert world.pairs() == [("A", 5, 2, 3)]
+    assert world.waivers() == [("L", "accepted", 3)]
     assert world.anomalies() == []
     world.marketplace.edit("L", 10)
     world.follow()

@@ -31,6 +31,16 @@ def test_the_feed_carries_buyers_and_providers_into_the_known_total(world: World
     assert world.listing_row().total == 11
 
 
+def test_what_a_read_shows_already_is_not_counted_again_when_the_feed_shows_it(world: World) -> None:
+    world.marketplace.feed_hidden = True
+    world.marketplace.add("L", 10)
+    world.pass_time(1)
+    world.services.sweeper.sweep()
+    world.marketplace.feed_hidden = False
+    world.follow()
+    assert world.listing_row().total == 10
+
+
 def test_a_listing_met_first_in_the_feed_is_read_before_anything_is_concluded(world: World) -> None:
     world.listing("L", 1)
     world.marketplace.add("NEW", 8)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import delete, insert, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from connectors.contract import Adjusted
+from connectors.contract import Adjusted, Listing
 from connectors.errors import OutcomeUnknown
 from connectors.sandbox.log import Shown
 from tests.world import World
-from worker.store.tables import Claim, JournalEntry, Operation, OperationKind, OperationState
+from worker.store.tables import Claim, JournalEntry, Operation, OperationKind, OperationState, RemoteAdjustmentRow
 
 
 def lose(world: World, how: str, units: int = 3) -> None:
@@ -119,6 +121,27 @@ def test_the_feed_is_ahead_of_the_answer_of_a_write_that_repeats_an_absent_one(
     world.assert_p1()
 
 
+def test_an_own_adjustment_seen_before_its_answer_is_claimed_when_the_answer_is_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.listing(total=10)
+    world.link()
+    adjust = world.marketplace.adjust
+
+    def answered_after_the_feed(listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        answer = adjust(listing_id, seen=seen, delta=delta)
+        world.follow()
+        return answer
+
+    monkeypatch.setattr(world.marketplace, "adjust", answered_after_the_feed)
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    assert world.rows(Claim.operation_id) == []
+    world.follow()
+    assert world.rows(Claim.operation_id) == world.rows(Operation.id)
+    assert world.marketplace.count("adjustments") == 0
+
+
 def test_a_late_execution_while_the_second_write_waits_is_the_first_ones(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +220,87 @@ def test_missing_own_events_leave_the_operation_unknown_for_a_person(world: Worl
         world.reconcile()
     assert [state for state, *_ in world.operations()] == ["unknown"]
     assert world.anomalies() == ["outcome-unknown"]
+
+
+def test_evidence_from_before_the_feed_moved_on_proves_no_absence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the log and the total of one look the write is executed; the feed shows it, but not whose it is."""
+    world.marketplace.own_events = Shown.ANONYMOUS
+    lose(world, "late")
+    (late,) = world.marketplace.late
+    read = world.marketplace.listing
+
+    def overtaken(listing_id: str) -> Listing:
+        monkeypatch.undo()
+        late()
+        world.follow()
+        return read(listing_id)
+
+    monkeypatch.setattr(world.marketplace, "listing", overtaken)
+    world.pass_time(70)
+    world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["unknown"]
+    assert world.marketplace.count("adjust") == 1
+
+
+def test_a_marketplace_whose_clock_runs_behind_hides_no_write_of_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.marketplace.log, "moment", lambda: world.clock.now() - timedelta(seconds=30))
+    lose(world, "lost_after")
+    world.settle_down(seconds=200)
+    assert [state for state, *_ in world.operations()] == ["applied"]
+    assert world.total() == 7
+    world.assert_p1()
+
+
+def test_a_log_that_lags_behind_a_certain_total_proves_no_absence_and_is_told_if_it_stays_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    world.follow()
+    world.marketplace.feed_hidden = True
+    adjustments = world.marketplace.adjustments
+    known = len(adjustments("L", since=world.clock.now() - timedelta(days=1)))
+    monkeypatch.setattr(
+        world.marketplace, "adjustments", lambda listing_id, *, since: adjustments(listing_id, since=since)[:known]
+    )
+    world.marketplace.fail("adjust", "lost_after")
+    world.sell("2", {"A": 3})
+    world.reconcile()
+    for look in range(1, 10):
+        assert "unexplained-total" not in world.anomalies(), look
+        world.pass_time(301)
+        world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["applied", "unknown"]
+    assert world.anomalies() == ["outcome-unknown", "unexplained-total"]
+
+    monkeypatch.undo()
+    world.marketplace.feed_hidden = False
+    world.settle_down(seconds=60)
+    assert [state for state, *_ in world.operations()] == ["applied", "applied"]
+    assert (world.total(), world.anomalies()) == (6, [])
+    world.assert_p1()
+
+
+def test_an_answer_that_the_feed_never_shows_is_looked_for_in_the_log(world: World) -> None:
+    world.marketplace.own_events = Shown.MISSING
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    looks = []
+    for minutes in (9, 2, 60):
+        world.pass_time(minutes * 60)
+        world.follow()
+        world.reconcile()
+        looks.append(world.marketplace.count("adjustments"))
+    assert looks == [0, 1, 1]
+    assert world.rows(Claim.operation_id) == world.rows(Operation.id)
 
 
 @pytest.mark.parametrize("shown", [Shown.ANONYMOUS, Shown.MISSING])
@@ -303,6 +407,28 @@ def test_journal_and_claims_are_append_only(world: World) -> None:
         for statement in (update(table).values({column: 99}), delete(table)):
             with pytest.raises(DBAPIError), world.store.write() as transaction:
                 transaction.execute(statement)
+
+
+@pytest.mark.parametrize("again", ["operation_id", "adjustment_id"])
+def test_an_operation_and_an_adjustment_are_claimed_once_each(world: World, again: str) -> None:
+    """The keys refuse a second claim, whatever the code believes."""
+    lose(world, "lost_after")
+    world.marketplace.buy("L", 1)
+    world.follow()
+    world.sell("2", {"A": 1})
+    world.reconcile()
+    (claimed,) = world.rows(Claim.adjustment_id, Claim.operation_id)
+    adjustments = {row.adjustment_id for row in world.rows(RemoteAdjustmentRow.adjustment_id)}
+    operations = {row.id for row in world.rows(Operation.id)}
+    free = {
+        "adjustment_id": (adjustments - {claimed.adjustment_id}).pop(),
+        "operation_id": (operations - {claimed.operation_id}).pop(),
+        "claimed_at": world.clock.now(),
+    }
+    with pytest.raises(IntegrityError), world.store.write() as transaction:
+        transaction.execute(insert(Claim).values({**free, again: getattr(claimed, again)}))
+    with world.store.write() as transaction:
+        transaction.execute(insert(Claim).values(free))
 
 
 def test_an_orphan_holds_the_listing(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from connectors.contract import Adjusted, ListingState
 from connectors.errors import RateLimited, Rejected, Unauthorized, Unavailable
 from tests.world import World
-from worker.store.tables import HoldReason, HoldScope, JournalEntry, JournalKind
+from worker.store.tables import Cursor, HoldReason, HoldScope, JournalEntry, JournalKind
 
 
 def test_one_isolated_sale_with_stock_known_from_the_feed_is_one_call(world: World) -> None:
@@ -60,6 +60,16 @@ def test_on_a_mismatch_the_listing_is_read_and_planned_again(world: World) -> No
     assert [state for state, *_ in world.operations()] == ["rejected", "applied"]
 
 
+def test_a_listing_that_changes_in_every_round_is_left_alone_for_a_moment(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.before_adjust = lambda listing: world.marketplace.edit(listing, 1)
+    world.sell("1", {"A": 1})
+    world.services.reconciler.drain()
+    assert [state for state, *_ in world.operations()] == ["rejected"] * 5
+    assert world.listing_row().next_attempt_at > world.clock.now()
+
+
 def test_returns_come_first_then_sales_by_placed_at_and_a_shortage_leaves_the_latest_pending(world: World) -> None:
     world.listing(total=5)
     world.link()
@@ -89,6 +99,18 @@ def test_an_oversell_resolves_itself_when_stock_comes_in(world: World) -> None:
     assert world.total() == 7
     assert world.anomalies() == []
     assert "oversold" in world.anomalies(resolved=True)
+
+
+def test_an_oversell_is_told_only_from_a_fresh_read(world: World) -> None:
+    """Stock came in that the feed has not shown yet."""
+    world.listing(total=0)
+    world.link()
+    world.marketplace.feed_hidden = True
+    world.marketplace.edit("L", 10)
+    world.sell("1", {"A": 5})
+    world.reconcile()
+    assert world.pairs() == [("A", 5, 5, 0)]
+    assert (world.anomalies(), world.anomalies(resolved=True)) == ([], [])
 
 
 def test_an_oversell_that_ends_while_it_is_written_is_not_left_open(
@@ -190,6 +212,23 @@ def test_our_own_adjustments_in_the_feed_are_not_subtracted_twice(world: World) 
     assert [state for state, *_ in world.operations()] == ["applied", "applied"]
 
 
+def test_an_answer_that_the_feed_has_not_shown_yet_is_ahead_of_the_feed(world: World) -> None:
+    """Two answered writes, and a page of the feed from between them."""
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    cursor = world.rows(Cursor.name, Cursor.value)
+    page = world.marketplace.changes(next(row.value for row in cursor if row.name == "feed"))
+    world.sell("2", {"A": 2})
+    world.reconcile()
+    with world.store.write() as transaction:
+        world.services.feed._take_page(transaction, page)
+    assert world.listing_row().total == 5
+    world.follow()
+    assert world.listing_row().total == 5
+
+
 def test_a_buyers_purchase_before_our_write_is_not_subtracted_twice_when_the_feed_shows_it(world: World) -> None:
     world.listing(total=10)
     world.link()
@@ -260,6 +299,20 @@ def test_a_return_owed_to_a_deleted_listing_is_written_off_and_its_sales_wait(wo
     assert "listing-gone" in world.anomalies()
 
 
+def test_waived_units_are_journalled_with_their_reason(world: World) -> None:
+    for listing_id, total in (("D", 5), ("N", None), ("U", 10**15)):
+        world.listing(listing_id, total)
+        world.link(f"sku-{listing_id}", listing_id)
+    world.sell("1", {"sku-D": 3, "sku-N": 2, "sku-U": 1})
+    world.reconcile()
+    world.marketplace.set_state("D", ListingState.DELETED)
+    world.follow()
+    world.pass_time(1)
+    world.sell("1", {"sku-D": 1, "sku-N": 2, "sku-U": 1})
+    world.reconcile()
+    assert world.waivers() == [("D", "deleted", -2), ("N", "undefined", 2), ("U", "unlimited", 1)]
+
+
 def test_a_deleted_listing_is_noticed_by_the_write_itself(world: World) -> None:
     world.listing(total=10)
     world.link()
@@ -282,6 +335,7 @@ def test_waived_units_fall_with_committed_and_later_increases_count(world: World
     world.sell("1", {"A": 2})
     world.reconcile()
     assert (world.pairs(), world.total()) == ([("A", 2, 0, 2)], 10)
+    assert world.waivers() == [("L", "before_start", 5), ("L", "lowered", -3)]
     world.pass_time(1)
     world.sell("1", {"A": 3})
     world.reconcile()
