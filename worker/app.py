@@ -39,11 +39,10 @@ def make_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_pool="threads",
         worker_concurrency=settings.worker.threads,
-        worker_consumer="worker.consumer:SteadfastConsumer",
+        worker_consumer="worker.consumer:Consumer",
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
-        worker_consumer="worker.messages:Consumer",
         # Else whoever reaches the broker can shut workers down. What they do is told by rows, metrics and the log.
         worker_enable_remote_control=False,
         worker_soft_shutdown_timeout=30,
