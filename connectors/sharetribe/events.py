@@ -85,7 +85,10 @@ def change(event: Resource, *, client_id: str) -> Change | None:
         case "stockAdjustment/created":
             found = adjustment(_resource(event), {}, author=author(event, client_id=client_id))
             return StockChange(sequence(event), found)
-        case "listing/created" | "listing/updated" as kind:
+        case "listing/created" | "listing/updated" | "listing/deleted" as kind:
+            if kind == "listing/deleted" or attributes(event).get("resource") is None:
+                # Only what is deleted is not shown: what happens to such a listing still may leave events behind.
+                return _deleted(event, client_id=client_id)
             shown = _resource(event)
             return ListingChange(
                 sequence=sequence(event),
@@ -96,16 +99,18 @@ def change(event: Resource, *, client_id: str) -> Change | None:
                 seller_id=author_id(shown),
                 title=title(attributes(shown)),
             )
-        case "listing/deleted":
-            return ListingChange(
-                sequence=sequence(event),
-                listing_id=identifier(attributes(event).get("resourceId")),
-                state=ListingState.DELETED,
-                state_changed=True,
-                author=author(event, client_id=client_id),
-            )
         case _:
             return None
+
+
+def _deleted(event: Resource, *, client_id: str) -> ListingChange:
+    return ListingChange(
+        sequence=sequence(event),
+        listing_id=identifier(attributes(event).get("resourceId")),
+        state=ListingState.DELETED,
+        state_changed=True,
+        author=author(event, client_id=client_id),
+    )
 
 
 def author(event: Resource, *, client_id: str) -> Author | None:

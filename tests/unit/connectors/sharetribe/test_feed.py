@@ -169,6 +169,17 @@ def test_a_deleted_listing_has_only_its_id(vendor: Vendor, marketplace: Sharetri
     ]
 
 
+@pytest.mark.parametrize("kind", ["listing/created", "listing/updated"])
+def test_a_listing_that_is_not_shown_any_more_is_deleted(
+    vendor: Vendor, marketplace: SharetribeMarketplace, kind: str
+) -> None:
+    """A checkout that expires after its listing was deleted may leave such an event: the feed must not end there."""
+    vendor.answers(*QUERY, page([event(11, kind, None, previous=listing(), source="source/transaction"), sold(12)]))
+    found = marketplace.changes(cursor(10))
+    assert found.changes[0] == ListingChange(11, "gone-1", ListingState.DELETED, True, Author.OTHER)
+    assert json.loads(found.cursor)["sequence"] == 12
+
+
 def test_types_that_mean_nothing_to_us_are_counted_and_passed_over(
     vendor: Vendor, marketplace: SharetribeMarketplace
 ) -> None:
