@@ -133,6 +133,22 @@ def test_a_deleted_order_leaves_a_tombstone_that_only_a_fetch_can_lift(world: Wo
     assert world.total() == 7
 
 
+def test_a_deleted_order_whose_units_wait_is_found_by_a_late_look_too(world: World) -> None:
+    """Else its units would be taken as soon as stock comes in."""
+    world.listing(total=0)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    del world.channel.held["1"]
+    world.pass_time(31 * DAY)
+    world.services.fetcher.look_again()
+    world.fetch()
+    world.marketplace.edit("L", 5)
+    world.settle_down(seconds=60)
+    assert world.total() == 5
+    assert world.anomalies() == []
+
+
 def test_orders_with_applied_units_are_looked_at_again_after_1_7_and_30_days(world: World) -> None:
     world.listing(total=10)
     world.link()

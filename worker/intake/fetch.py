@@ -117,7 +117,9 @@ class Fetcher:
             self._anomalies.open_in(transaction, [parked_order(row.channel, row.order_id, reason)])
 
     def look_again(self, limit: int = 100) -> int:
-        """Ask for a fetch of orders with applied units whose late look (after 1, 7, 30 days) is due."""
+        """Ask for a fetch of orders that count whose late look (after 1, 7, 30 days) is due: units that wait would be
+        taken as soon as stock comes in, so they are as wrong as applied ones if the order was deleted unheard.
+        """
         now = self._clock.now()
         with self._store.write() as transaction:
             rows = repository.claim_looks(transaction, now, limit)

@@ -287,12 +287,12 @@ def park_order(transaction: Transaction, order_row: int, reason: str) -> None:
 
 
 def claim_looks(transaction: Transaction, now: datetime, limit: int) -> Sequence[AnyRow]:
-    """Orders whose next late look is due, with whether any unit of theirs is applied."""
+    """Orders whose next late look is due, with whether any unit of theirs counts: committed now, or still applied."""
+    committed = select(OrderLineRow.id).where(OrderLineRow.order_row == OrderRow.id, OrderLineRow.committed > 0)
     applied = (
         select(Pair.id)
         .join(OrderLineRow, OrderLineRow.id == Pair.line_row)
         .where(OrderLineRow.order_row == OrderRow.id, Pair.applied > 0)
-        .exists()
     )
     return transaction.execute(
         select(
@@ -301,7 +301,7 @@ def claim_looks(transaction: Transaction, now: datetime, limit: int) -> Sequence
             OrderRow.order_id,
             OrderRow.looks,
             OrderRow.placed_at,
-            applied.label("counts"),
+            or_(committed.exists(), applied.exists()).label("counts"),
         )
         .where(OrderRow.look_at <= now)
         .order_by(OrderRow.look_at)
