@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
-from connectors.contract import Adjusted, ListingState
+from connectors.contract import Adjusted, ListingState, RemoteAdjustment
 from connectors.errors import RateLimited, Rejected, Unauthorized, Unavailable
 from tests.world import World
 from worker.store.tables import Cursor, HoldReason, HoldScope, JournalEntry, JournalKind
+from worker.upkeep import repository
 
 
 def test_one_isolated_sale_with_stock_known_from_the_feed_is_one_call(world: World) -> None:
@@ -455,3 +457,27 @@ def test_a_sale_that_arrives_during_a_pass_is_not_forgotten(world: World) -> Non
     world.reconcile()
     assert world.total() == 5
     world.assert_p1()
+
+
+def test_a_listing_found_to_be_unlimited_while_its_pass_is_under_way_is_read_again(world: World) -> None:
+    """Upkeep reads it between the lease, when its total was known, and the plan, which then has no number to count."""
+    world.listing("L", 10)
+    world.listing("M", 10)
+    world.link("A", "L")
+    world.link("B", "M")
+    world.sell("1", {"A": 3, "B": 2})
+    with world.store.write() as transaction:
+        repository.doubt(transaction, ["M"], world.clock.now())
+        repository.ask_for_look(transaction, ["L"], world.clock.now())
+    adjustments = world.marketplace.adjustments
+
+    def meanwhile(listing_id: str, *, since: datetime) -> Sequence[RemoteAdjustment]:
+        if world.total("L") == 10:
+            world.marketplace.edit("L", 10**15)
+            world.upkeep()
+        return adjustments(listing_id, since=since)
+
+    world.marketplace.adjustments = meanwhile  # type: ignore[method-assign]
+    world.reconcile()
+    assert (world.total("L"), world.total("M")) == (10**15 + 10, 8)
+    assert sorted(world.pairs()) == [("A", 3, 0, 3), ("B", 2, 2, 0)]

@@ -109,6 +109,10 @@ class Planner:
             item.done = True
             record.complete.append(item.listing_id)
             return
+        if item.fresh is None and (row.total is None or row.stock_kind is not StockKind.COUNTED):
+            # Somebody read it as uncounted since it was leased: read it in the next round.
+            item.read = True
+            return
         self._plan_counted(item, row, due, record)
 
     def _plan_counted(self, item: Item, row: Any, due: Sequence[Any], record: Record) -> None:
