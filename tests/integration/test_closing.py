@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import PolicySettings
 from connectors.contract import ListingState
-from connectors.errors import Rejected
+from connectors.errors import RateLimited, Rejected, Unavailable
 from tests.world import World
 from worker.store import Store
 
@@ -233,4 +233,22 @@ def test_stock_that_runs_out_while_we_open_closes_again(sold_out: World) -> None
     sold_out.upkeep()
     sold_out.marketplace.feed_hidden = True
     sold_out.settle_down(seconds=1300, step=10)
+    assert state(sold_out) is ListingState.CLOSED
+
+
+def test_a_refused_closing_is_no_anomaly_any_more_once_there_is_nothing_to_close(sold_out: World) -> None:
+    sold_out.marketplace.fail("close", Rejected("no"))
+    sold_out.settle_down(seconds=TWENTY_MINUTES + 60, step=20)
+    assert sold_out.anomalies() == ["close-refused"]
+    sold_out.marketplace.edit("L", 4)
+    sold_out.settle_down(seconds=1000, step=20)
+    assert sold_out.anomalies() == []
+    assert state(sold_out) is ListingState.PUBLISHED
+
+
+@pytest.mark.parametrize("error", [RateLimited("slower"), Unavailable("down")])
+def test_a_closing_that_was_not_executed_is_tried_again_soon(sold_out: World, error: Exception) -> None:
+    sold_out.marketplace.fail("close", error)
+    sold_out.settle_down(seconds=TWENTY_MINUTES + 120, step=20)
+    assert sold_out.anomalies() == []
     assert state(sold_out) is ListingState.CLOSED
