@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from sqlalchemy import delete, insert, update
@@ -12,6 +13,7 @@ from connectors.contract import Adjusted, Listing
 from connectors.errors import OutcomeUnknown
 from connectors.sandbox.log import Shown
 from tests.world import World
+from worker.reconcile.decide import Decisions
 from worker.store.tables import Claim, JournalEntry, Operation, OperationKind, OperationState, RemoteAdjustmentRow
 
 
@@ -301,6 +303,32 @@ def test_an_answer_that_the_feed_never_shows_is_looked_for_in_the_log(world: Wor
         looks.append(world.marketplace.count("adjustments"))
     assert looks == [0, 1, 1]
     assert world.rows(Claim.operation_id) == world.rows(Operation.id)
+
+
+@pytest.mark.parametrize("decision", ["applied", "absent"])
+@pytest.mark.parametrize("shown", [Shown.ANONYMOUS, Shown.MISSING])
+def test_a_late_execution_that_nobody_signs_puts_its_absence_in_doubt_and_a_person_decides(
+    world: World, shown: Shown, decision: Literal["applied", "absent"]
+) -> None:
+    """Else the sale would be booked twice, and nobody would know."""
+    world.marketplace.own_events = shown
+    lose(world, "late")
+    world.settle_down(seconds=120)
+    assert [state for state, *_ in world.operations()] == ["absent", "applied"]
+    world.marketplace.edit("L", 3)
+    world.follow()
+    world.marketplace.late.pop()()
+    assert world.total() == 7
+    world.sell("2", {"A": 1})
+    world.settle_down(seconds=900, step=20)
+    assert [state for state, *_ in world.operations()].count("unknown") == 1
+    assert world.anomalies() == ["outcome-unknown"]
+    [doubted] = world.services.anomalies.list()
+    decisions = Decisions(world.store, world.clock, world.services.anomalies)
+    decisions.settle(doubted.detail["operation"], decision, by="somebody", reason="the marketplace's history")
+    world.settle_down(seconds=900, step=20)
+    assert world.anomalies() == []
+    assert world.total() == (9 if decision == "applied" else 6)
 
 
 @pytest.mark.parametrize("shown", [Shown.ANONYMOUS, Shown.MISSING])

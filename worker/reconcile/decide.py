@@ -76,7 +76,7 @@ class Decisions:
                 OperationState(decision),
                 now=now,
                 from_states=(OperationState.UNKNOWN,),
-                outcome=f"decided by {by}: {reason}",
+                outcome=f"{repository.DECIDED_BY}{by}: {reason}",
             )
             if not settled:
                 raise DecisionRefusedError(_why_not(self._held(transaction, operation_id)))

@@ -47,6 +47,8 @@ class Candidate:
     """Its sender still waits for the answer."""
     absent: bool = False
     """The log was complete without it, once; it may have been executed late."""
+    decided: bool = False
+    """A person has settled it, knowing the marketplace's history."""
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
@@ -90,6 +92,8 @@ class Evidence:
     """Operations without an answer for which this closed evidence shows no adjustment."""
     totals_after: dict[str, int]
     """The running total right after each entry; empty while the evidence is open."""
+    doubtful: Sequence[int] = ()
+    """Operations taken for absent that an entry without an author fits: it may be theirs, executed late."""
 
 
 def first_fit(candidates: Sequence[Candidate], entry: Entry, before: int, after: int) -> Candidate | None:
@@ -113,6 +117,18 @@ def first_fit(candidates: Sequence[Candidate], entry: Entry, before: int, after:
     return first
 
 
+def may_be_late(candidates: Sequence[Candidate], entry: Entry, before: int, after: int) -> Candidate | None:
+    """The operation taken for absent that `entry`, from `before` to `after`, may be after all: nobody says whose it is.
+
+    Such an entry proves nothing, but an absence it contradicts; only who knows more can tell. Once a person has said
+    that the operation was not executed, that stands.
+    """
+    if not entry.may_be_ours:
+        return None
+    fitting = (each for each in candidates if each.absent and not each.decided and each.fits(before, after))
+    return min(fitting, key=lambda candidate: candidate.rank, default=None)
+
+
 def examine(
     anchor_total: int,
     anchor_positions: Sequence[int],
@@ -133,6 +149,7 @@ def examine(
     totals_after: dict[str, int] = {}
     matches: list[Match] = []
     orphans: list[str] = []
+    doubtful: list[int] = []
     unattributed = False
     left = list(candidates)
     for entry, movement in zip(entries, movements[1:], strict=True):
@@ -146,8 +163,12 @@ def examine(
             orphans.append(entry.adjustment_id)
         elif entry.may_be_ours:
             unattributed = True
+            late = may_be_late(left, entry, after - entry.quantity, after)
+            if late is not None:
+                doubtful.append(late.operation_id)
+                left.remove(late)
     if unattributed or any(candidate.answered for candidate in left):
-        return Evidence(Verdict.UNATTRIBUTED, tuple(matches), (), (), totals_after)
+        return Evidence(Verdict.UNATTRIBUTED, tuple(matches), (), (), totals_after, tuple(doubtful))
     return Evidence(
         verdict=Verdict.CLOSED,
         matches=tuple(matches),

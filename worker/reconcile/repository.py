@@ -26,6 +26,9 @@ from worker.store.tables import (
     RemoteAdjustmentRow,
 )
 
+DECIDED_BY = "decided by "
+"""How the outcome of an operation begins that a person has settled."""
+
 PENDING = Pair.applied != Pair.committed - Pair.waived
 
 LISTING_FACTS = (
@@ -241,6 +244,7 @@ def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
                 Operation.new_total,
                 Operation.answered,
                 Operation.prepared_at,
+                Operation.outcome,
             )
             .where(
                 Operation.listing_id.in_(chunk),

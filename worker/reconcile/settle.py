@@ -21,6 +21,7 @@ from worker.holds import Holds
 from worker.reconcile import repository
 from worker.reconcile.evidence import Candidate, Entry, Verdict, examine
 from worker.reconcile.evidence import Evidence as LogEvidence
+from worker.reconcile.findings import outcome_unknown
 from worker.store import Store, Transaction
 from worker.store.tables import HoldReason, HoldScope, OperationState
 from worker.store.totals import note_totals
@@ -178,11 +179,12 @@ class Settler:
         self.claim_in(transaction, {match.adjustment_id: match.operation_id for match in evidence.matches})
         self._believe_absent(transaction, evidence, operations, looked_at)
         self._hold_orphans(transaction, listing_id, evidence)
+        left_in_doubt = self._doubt_absent(transaction, listing_id, evidence)
         repository.update_listings(
             transaction,
             [
                 {
-                    **as_read(listing, doubted=False),
+                    **as_read(listing, doubted=left_in_doubt),
                     "new_anchor_total": listing.stock.total,
                     "new_anchor_adjustment": ordered[-1].adjustment_id if ordered else held.anchor_adjustment,
                     "new_anchor_at": ordered[-1].at if ordered else held.anchor_at,
@@ -260,6 +262,25 @@ class Settler:
         )
         self.known_in(transaction, [row.listing_id for row in absent])
 
+    def _doubt_absent(self, transaction: Transaction, listing_id: str, evidence: LogEvidence) -> bool:
+        """An absence that an adjustment without an author contradicts: its outcome is unknown again, and a person is
+        asked, because the log never will tell. Returns whether one must wait, because another write is unsettled.
+        """
+        for operation in evidence.doubtful:
+            if repository.unsettled(transaction, [listing_id]):
+                return True
+            reopened = repository.settle(
+                transaction,
+                [operation],
+                OperationState.UNKNOWN,
+                now=self._clock.now(),
+                from_states=(OperationState.ABSENT,),
+                outcome="an adjustment without an author fits it, after it had been taken for absent",
+            )
+            rows = repository.unsettled(transaction, [row.listing_id for row in reopened])
+            self._anomalies.open_in(transaction, [outcome_unknown(listing_id, row) for row in rows.values()])
+        return False
+
     def _hold_orphans(self, transaction: Transaction, listing_id: str, evidence: LogEvidence) -> None:
         for adjustment in evidence.orphans:
             note = f"adjustment {adjustment} is ours and fits no operation"
@@ -295,6 +316,7 @@ def candidate_of(row: Any) -> Candidate:
         row.answered,
         waiting=row.state is OperationState.PREPARED,
         absent=row.state is OperationState.ABSENT,
+        decided=(row.outcome or "").startswith(repository.DECIDED_BY),
     )
 
 

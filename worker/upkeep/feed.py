@@ -31,7 +31,7 @@ from worker.alerts.anomalies import fingerprint
 from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
-from worker.reconcile.evidence import Entry, first_fit
+from worker.reconcile.evidence import Entry, first_fit, may_be_late
 from worker.reconcile.settle import Settler, candidate_of
 from worker.store import Store, Transaction
 from worker.store.cursors import move_cursor
@@ -228,6 +228,7 @@ class FeedFollower:
         learnt: list[dict[str, Any]] = []
         matches: dict[str, int] = {}
         moved: set[str] = set()
+        doubtful: set[str] = set()
         for change in changes:
             adjustment = change.adjustment
             listing = running[adjustment.listing_id]
@@ -238,6 +239,9 @@ class FeedFollower:
                 total_after = self._move_anchor(listing, change)
                 moved.add(adjustment.listing_id)
                 operation = self._match(listing, change, total_after)
+                if operation is None and any(row.answered for row in listing.candidates):
+                    # Our answered write may have come before this one, in a feed that does not show it.
+                    listing.anchor_certain = False
                 remembered.append(
                     operations.adjustment_values(
                         adjustment,
@@ -259,6 +263,8 @@ class FeedFollower:
                 )
             if operation is not None:
                 matches[adjustment.adjustment_id] = operation
+            elif kept is None and self._may_be_late(listing, change, total_after):
+                doubtful.add(adjustment.listing_id)
         operations.remember_adjustments(transaction, remembered)
         operations.learn_adjustments(transaction, learnt)
         due = self._settler.claim_in(transaction, matches)
@@ -272,6 +278,7 @@ class FeedFollower:
         )
         repository.wake_for_evidence(transaction, {change.adjustment.listing_id for change in changes}, now)
         repository.wake(transaction, due, now)
+        repository.doubt(transaction, doubtful, now)
 
     def _move_anchor(self, listing: _Running, change: StockChange) -> int | None:
         """Carry the running total over one adjustment; returns the total after it, where it is known."""
@@ -288,22 +295,22 @@ class FeedFollower:
         listing.anchor_at = adjustment.at
         return listing.anchor_total
 
+    def _may_be_late(self, listing: _Running, change: StockChange, total_after: int | None) -> bool:
+        """Whether nobody says that this is another's, and it fits a write of ours that had been taken for absent."""
+        if total_after is None:
+            return False
+        candidates = [candidate_of(row) for row in listing.candidates]
+        before = total_after - change.adjustment.quantity
+        return may_be_late(candidates, _entry(change), before, total_after) is not None
+
     def _match(self, listing: _Running, change: StockChange, total_after: int | None) -> int | None:
         """The operation that this adjustment is claimed for, if the running totals fit one whose sender is not still
         waiting for its answer.
         """
-        adjustment = change.adjustment
         if total_after is None:
             return None
-        entry = Entry(
-            adjustment.adjustment_id,
-            adjustment.quantity,
-            adjustment.author,
-            by_reservation=adjustment.reservation is not None,
-            claimed=False,
-        )
         candidates = [candidate_of(row) for row in listing.candidates]
-        fit = first_fit(candidates, entry, total_after - adjustment.quantity, total_after)
+        fit = first_fit(candidates, _entry(change), total_after - change.adjustment.quantity, total_after)
         if fit is None:
             return None
         listing.candidates = [row for row in listing.candidates if row.id != fit.operation_id]
@@ -407,3 +414,14 @@ class FeedFollower:
         # A held listing has been looked at: its orphan waits for a person, not for another look.
         held = self._holds.active_in(transaction)
         repository.doubt(transaction, [name for name in doubtful if held.on_listing(name) is None], now)
+
+
+def _entry(change: StockChange) -> Entry:
+    adjustment = change.adjustment
+    return Entry(
+        adjustment.adjustment_id,
+        adjustment.quantity,
+        adjustment.author,
+        by_reservation=adjustment.reservation is not None,
+        claimed=False,
+    )
