@@ -45,7 +45,7 @@ def create_app(options: Options, clock: Clock = SystemClock()) -> Starlette:  # 
     api = IntegrationApi(marketplace, purchases, tokens, faults, counts)
     auth = AuthApi(marketplace, tokens, faults, counts)
     control = Control(marketplace, purchases, tokens, faults, counts)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/integration_api/{resource}/{action}", api.handle, methods=["GET", "POST"]),
             Route("/v1/auth/token", auth.token, methods=["POST"]),
@@ -54,3 +54,6 @@ def create_app(options: Options, clock: Clock = SystemClock()) -> Starlette:  # 
         ],
         middleware=[Middleware(DateHeader, clock=moved)],
     )
+    # For whoever runs it within the own process: people act here, and proofs look here, without HTTP.
+    app.state.marketplace, app.state.purchases, app.state.tokens = marketplace, purchases, tokens
+    return app

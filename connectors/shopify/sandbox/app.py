@@ -41,7 +41,7 @@ _UNKNOWN_CREDENTIALS = "[API] Invalid API key or access token (unrecognized logi
 def create_app(options: Options, clock: Clock | None = None) -> Starlette:
     """One shop. Webhooks are sent while the application's lifespan runs, on the server's event loop."""
     sandbox = _Sandbox(options, movable(clock or SystemClock()))
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/admin/api/{version}/graphql.json", sandbox.graphql, methods=["POST"]),
             Route("/admin/oauth/access_token", sandbox.access_token, methods=["POST"]),
@@ -50,6 +50,9 @@ def create_app(options: Options, clock: Clock | None = None) -> Starlette:
         middleware=[Middleware(DateHeader, clock=sandbox.clock)],
         lifespan=sandbox.lifespan,
     )
+    # For whoever runs it within the own process: merchants act here, and proofs look here, without HTTP.
+    app.state.shop, app.state.webhooks, app.state.tokens = sandbox.shop, sandbox.webhooks, sandbox.tokens
+    return app
 
 
 class _Asked(BaseModel):
@@ -63,20 +66,20 @@ class _Sandbox:
         self._options = options
         self.clock = clock
         self._random = Random(f"requests {options.seed}")
-        self._webhooks = Webhooks(options, clock)
-        self._shop = Shop(options, clock, self._webhooks.announce)
-        self._tokens = Tokens(options, clock)
+        self.webhooks = Webhooks(options, clock)
+        self.shop = Shop(options, clock, self.webhooks.announce)
+        self.tokens = Tokens(options, clock)
         self._api = GraphQLApi()
         self._faults = FaultPlan(Random(f"api faults {options.seed}"))
         self._calls: Counter[str] = Counter()
         self._buckets = {
             name: Bucket(clock, maximum=options.bucket_points, restore_per_second=options.restore_points_per_second)
-            for name in self._tokens.applications
+            for name in self.tokens.applications
         }
         self.control = Control(
-            shop=self._shop,
-            webhooks=self._webhooks,
-            tokens=self._tokens,
+            shop=self.shop,
+            webhooks=self.webhooks,
+            tokens=self.tokens,
             bucket=self._buckets[THE_APPLICATION],
             faults=self._faults,
             clock=clock,
@@ -85,18 +88,18 @@ class _Sandbox:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        sending = asyncio.create_task(self._webhooks.sender.run())
+        sending = asyncio.create_task(self.webhooks.sender.run())
         try:
             yield
         finally:
-            self._webhooks.sender.stop()
+            self.webhooks.sender.stop()
             await sending
 
     async def graphql(self, request: Request) -> Response:
         version = self._served(request.path_params["version"])
         if version is None:
             return self._answer(404, {"errors": "Not Found"})
-        application = self._tokens.application(request.headers.get("X-Shopify-Access-Token", ""))
+        application = self.tokens.application(request.headers.get("X-Shopify-Access-Token", ""))
         if application is None:
             self._calls["unauthorized"] += 1
             return self._answer(401, {"errors": _UNKNOWN_CREDENTIALS})
@@ -110,8 +113,8 @@ class _Sandbox:
 
         def execute() -> Response:
             call = Call(
-                shop=self._shop,
-                webhooks=self._webhooks,
+                shop=self.shop,
+                webhooks=self.webhooks,
                 application=application,
                 scopes=frozenset(self._options.scopes),
                 api_version=version,
@@ -148,7 +151,7 @@ class _Sandbox:
         def execute() -> Response:
             if grant_type != "client_credentials":
                 return self._answer(400, {"error": "unsupported_grant_type"})
-            token = self._tokens.grant(client_id, client_secret)
+            token = self.tokens.grant(client_id, client_secret)
             if token is None:
                 return self._answer(401, {"error": "invalid_client"})
             scope = ",".join(self._options.scopes)
