@@ -305,6 +305,26 @@ def test_an_answer_that_the_feed_never_shows_is_looked_for_in_the_log(world: Wor
     assert world.rows(Claim.operation_id) == world.rows(Operation.id)
 
 
+def test_a_return_that_was_executed_twice_once_late_is_taken_again(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    order = world.sell("1", {"A": 1})
+    world.reconcile()
+    world.follow()
+    world.pass_time(2)
+    world.marketplace.fail("adjust", "late")
+    world.sell("1", {"A": 0}, placed_at=order.placed_at)
+    world.settle_down(seconds=120)
+    assert world.total() == 10
+    world.marketplace.edit("L", -1)
+    world.marketplace.late.pop()()
+    assert world.total() == 10
+    world.settle_down(seconds=60)
+    assert (world.total(), world.pairs()) == (9, [("A", 0, 0, 0)])
+    assert world.anomalies() == []
+    world.assert_p1()
+
+
 @pytest.mark.parametrize("decision", ["applied", "absent"])
 @pytest.mark.parametrize("shown", [Shown.ANONYMOUS, Shown.MISSING])
 def test_a_late_execution_that_nobody_signs_puts_its_absence_in_doubt_and_a_person_decides(

@@ -190,13 +190,13 @@ class Pair(Base):
     """Listing units per line unit, of the link version the line belongs to."""
     committed: Mapped[int] = mapped_column(Quantity)
     applied: Mapped[int] = mapped_column(Quantity)
+    """Below zero where a return was executed twice, once late: it is taken again."""
     waived: Mapped[int] = mapped_column(Quantity)
     placed_at: Mapped[datetime]
 
     __table_args__ = (
         UniqueConstraint("line_row", "listing_id"),
         CheckConstraint("committed >= 0", name="committed_not_negative"),
-        CheckConstraint("applied >= 0", name="applied_not_negative"),
         CheckConstraint("waived <= committed", name="waived_within_committed"),
         Index(
             "ix_pairs_due",
