@@ -132,6 +132,8 @@ class Worker(Host):
         super().__init__(name, around)
         self._broker = broker
         self._runs: dict[str, Callable[..., None]] = {}
+        self.tasks: dict[str, object] = {}
+        """As `Celery.tasks`: it brings none of its own here."""
         self.services: Services | None = None
 
     def _build(self) -> None:
@@ -153,7 +155,7 @@ class Worker(Host):
 
         self.around.scheduler.spawn(process, settle_in)
 
-    def task(self, run: Callable[..., None], *, name: str, ignore_result: bool) -> None:
+    def task(self, run: Callable[..., None], *, name: str, **_how: Any) -> None:
         """As `Celery.task`: where the real code registers its tasks."""
         self._runs[name] = run
 

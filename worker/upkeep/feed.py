@@ -242,6 +242,8 @@ class FeedFollower:
                 if operation is None and any(row.answered for row in listing.candidates):
                     # Our answered write may have come before this one, in a feed that does not show it.
                     listing.anchor_certain = False
+                if operation is None and self._may_be_late(listing, change, total_after):
+                    doubtful.add(adjustment.listing_id)
                 remembered.append(
                     operations.adjustment_values(
                         adjustment,
@@ -263,8 +265,6 @@ class FeedFollower:
                 )
             if operation is not None:
                 matches[adjustment.adjustment_id] = operation
-            elif kept is None and self._may_be_late(listing, change, total_after):
-                doubtful.add(adjustment.listing_id)
         operations.remember_adjustments(transaction, remembered)
         operations.learn_adjustments(transaction, learnt)
         due = self._settler.claim_in(transaction, matches)
