@@ -99,6 +99,14 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableListing:
+    """A listing in a page that does not have its documented shape; its neighbours go on."""
+
+    listing_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Adjusted:
     """A stock write that certainly happened."""
 
@@ -177,6 +185,17 @@ Change = StockChange | ListingChange
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableChange:
+    """A change that does not have its documented shape; those around it go on."""
+
+    name: str
+    """What the vendor calls it, for a person to find it."""
+    listing_id: str | None
+    """Whom it concerns, where that much can be read."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangePage:
     """One page of the change feed, in the marketplace's order."""
 
@@ -187,6 +206,8 @@ class ChangePage:
     """Whether another page is waiting right now."""
     unknown_types: Sequence[str] = ()
     """Types of changes this connector does not know. They are skipped, and counted by the worker."""
+    unreadable: Sequence[UnreadableChange] = ()
+    """Of this page; the cursor leads past them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +256,7 @@ class Marketplace(Protocol):
         `OutcomeUnknown` (may have been executed, or may be yet).
         """
 
-    def listings(self) -> Iterator[Sequence[Listing]]:
+    def listings(self) -> Iterator[Sequence[Listing | UnreadableListing]]:
         """Every listing of the marketplace, a page at a time. May lag behind writes: never a base for a write."""
 
     def check(self) -> Sequence[Check]:
@@ -421,7 +442,7 @@ class Channel(Protocol):
     def cursor_at(self, moment: datetime) -> str:
         """The cursor that reads every order changed at or after `moment`."""
 
-    def recent(self, since: datetime) -> Iterator[Sequence[OrderRef]]:
+    def recent(self, since: datetime) -> Iterator[Sequence[OrderRef | UnreadableOrder]]:
         """Ids and revisions of orders changed at or after `since`, a page at a time: cheap, for late index entries."""
 
     def order(self, order_id: str) -> Order | Gone:

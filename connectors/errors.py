@@ -19,6 +19,8 @@ secret nor a whole answer: at most a redacted excerpt.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from connectors.text import legible
 
 MAX_MESSAGE_CHARACTERS = 2000
@@ -78,7 +80,14 @@ class Unavailable(ConnectorError):
 
 
 class CursorTooOld(ConnectorError):
-    """What follows this cursor is past the vendor's retention; a full reconcile is needed."""
+    """What follows this cursor is past the vendor's retention; a full reconcile is needed.
+
+    `kept_since` is from when the vendor still has everything, where it says so.
+    """
+
+    def __init__(self, message: str, *, account: str = "", code: str = "", kept_since: datetime | None = None) -> None:
+        super().__init__(message, account=account, code=code)
+        self.kept_since = kept_since
 
 
 class InvalidSignature(ConnectorError):

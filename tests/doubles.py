@@ -217,7 +217,7 @@ class ModelMarketplace:
         entries = self.log.page(until=self.clock.now(), since=since, after_sequence=after, limit=100)
         shown = [entry for entry in entries if entry.sequence <= self._visible]
         changes = [change for entry in shown if (change := self._change(entry)) is not None]
-        position = shown[-1].sequence if shown else after or 0
+        position = shown[-1].sequence if shown else self._visible if after is None else after
         return ChangePage(changes, str(position), more=len(shown) == 100)
 
     def _change(self, entry: Entry) -> Change | None:

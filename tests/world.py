@@ -74,6 +74,10 @@ class World:
             },
             policy=policy or PolicySettings(confirm_new_channels=False),
         )
+        self.start_again(store)
+
+    def start_again(self, store: Store) -> None:
+        """A new process on this database; the two ends are as they were."""
         self.store = store
         self.services = self.rooms(store)
         self.services.register_channels()
@@ -89,8 +93,6 @@ class World:
             marketplace=self.marketplace,
             channels={CHANNEL: self.channel},
         )
-
-    # --- doing ------------------------------------------------------------------------------------------------
 
     def listing(self, listing_id: str = "L", total: int | None = 10, **more: Any) -> str:
         """A listing on the marketplace that trueup has met; its feed is at the head."""

@@ -33,6 +33,8 @@ from worker.intake.poll import Poller
 from worker.intake.service import Intake
 from worker.reconcile.service import Policy, Reconciler
 from worker.reconcile.settle import Settler
+from worker.recovery.service import Recovery
+from worker.recovery.signs import Signs
 from worker.store import Store
 from worker.store.tables import HoldReason, HoldScope
 from worker.upkeep.closing import ClosingPolicy
@@ -135,6 +137,7 @@ class Services:
             self.anomalies,
             self.holds,
             self.accounts,
+            Signs(clock, self.holds, self.anomalies, lambda: self.started_at),
             marketplace_name=self.marketplace_name,
         )
         self.keeper = Keeper(
@@ -152,6 +155,17 @@ class Services:
             ),
             settle_after=settle_after,
             lease=lease,
+            marketplace_name=self.marketplace_name,
+        )
+        self.recovery = Recovery(
+            store,
+            clock,
+            self.marketplace,
+            self.settler,
+            self.anomalies,
+            self.holds,
+            self.accounts,
+            self.channels,
             marketplace_name=self.marketplace_name,
         )
         self.sweeper = Sweeper(

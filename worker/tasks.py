@@ -66,6 +66,8 @@ class Tasks:
         """Write what is due to the marketplace; never before the feed has been read to its head since we started."""
         self._read_feed_first()
         self._drain(self._services.reconciler.drain, schedule.RECONCILE)
+        if self._services.recovery.drain():
+            self._bell.ring(schedule.RECONCILE)
 
     def feed(self) -> None:
         """Follow the marketplace's change feed to its head."""
@@ -139,7 +141,7 @@ class Tasks:
         self._services.alerts.send_due()
 
     def _read_feed_first(self) -> None:
-        if not self._services.feed.read_since(self._services.started_at):
+        if not self._services.feed.is_current():
             self._services.feed.follow()
 
     def _drain(self, drain: Callable[[], int], task: str) -> None:

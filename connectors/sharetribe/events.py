@@ -20,6 +20,7 @@ from connectors.sharetribe.resources import (
     author_id,
     identifier,
     moment,
+    related,
     resource_id,
     state,
     timestamp,
@@ -111,6 +112,18 @@ def _deleted(event: Resource, *, client_id: str) -> ListingChange:
         state_changed=True,
         author=author(event, client_id=client_id),
     )
+
+
+def listing_of(event: Resource) -> str | None:
+    """The listing that a malformed event is about, where that much can be read."""
+    try:
+        shown = attributes(event)
+        if str(shown.get("eventType")).startswith("listing/"):
+            return identifier(shown.get("resourceId"))
+        link = related(_resource(event), "listing")
+    except ShapeError:
+        return None
+    return None if link is None else link[1]
 
 
 def author(event: Resource, *, client_id: str) -> Author | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
@@ -21,6 +21,8 @@ from connectors.contract import (
     ListingState,
     RemoteAdjustment,
     TrailEvent,
+    UnreadableChange,
+    UnreadableListing,
 )
 from connectors.errors import (
     ConnectorError,
@@ -127,12 +129,14 @@ class SharetribeMarketplace:
     def adjustments(self, listing_id: str, *, since: datetime) -> Sequence[RemoteAdjustment]:
         """See `Ledger.adjustments`: by `at`, then id. Authors are left out, but for reservations, which are never ours.
 
-        Raises `CursorTooOld` when `since` is 366 days ago or more, the end of the vendor's ledger.
+        Raises `CursorTooOld`, with `kept_since`, when `since` is 366 days ago or more, the end of the vendor's ledger.
         """
         what = f"reading the stock adjustments of listing {listing_id}"
         now = self._client.now()
-        if since < now - LEDGER + _LEDGER_MARGIN:
-            raise CursorTooOld(f"{what} goes back 366 days only, not to {timestamp(since)}", account=ACCOUNT)
+        kept_since = now - LEDGER + _LEDGER_MARGIN
+        if since < kept_since:
+            message = f"{what} goes back 366 days only, not to {timestamp(since)}"
+            raise CursorTooOld(message, account=ACCOUNT, kept_since=kept_since)
         found: dict[str, RemoteAdjustment] = {}
         start, end = since, now + _MARGIN
         while start < end:
@@ -171,37 +175,35 @@ class SharetribeMarketplace:
     def changes(self, cursor: str | None) -> ChangePage:
         """See `Feed.changes`.
 
-        Raises `Unreadable`, naming the event, when the first one after `cursor` is malformed; those before a malformed
-        one are handed over first.
+        Raises `Unreadable` for a full page none of whose events has a place in the feed: it would be read for ever.
         """
         started = self._client.now()
         position = self._position(cursor, started)
         answer = self._client.query("events/query", self._after(position), what="reading the change feed")
         with _reading("the change feed"):
-            found = resources.primaries(answer)
+            found = resources.elements(answer)
         changes: list[Change] = []
         unknown: list[str] = []
-        broken = False
-        for event in found:
+        unreadable: list[UnreadableChange] = []
+        begun = position
+        for element in found:
             try:
-                reached = _next(position, event)
+                event = resources.as_resource(element)
+                position = _next(position, event)
                 change = events.change(event, client_id=self._settings.client_id)
-                kind = events.event_type(event)
+                if change is None:
+                    unknown.append(events.event_type(event))
+                else:
+                    changes.append(change)
             except ShapeError as error:
-                if changes or unknown:
-                    broken = True
-                    break
-                raise Unreadable(f"event {_name(event)} in the change feed: {error}", account=ACCOUNT) from error
-            position = reached
-            if change is None:
-                unknown.append(kind)
-            else:
-                changes.append(change)
-        more = broken or not _is_last(found, answer)
+                unreadable.append(_unreadable(element, error))
+        more = not _is_last(found, answer)
+        if more and position == begun:
+            raise Unreadable(f"the change feed does not lead on: {unreadable[0].reason}", account=ACCOUNT)
         if not more and started - position.at > 2 * _MARGIN:
             # At the head of a quiet feed: the cursor keeps its age, so that it never looks older than the retention.
             position = Position(started - _MARGIN, position.sequence)
-        return ChangePage(changes, position.text(), more, unknown)
+        return ChangePage(changes, position.text(), more, unknown, unreadable)
 
     def _position(self, cursor: str | None, now: datetime) -> Position:
         if cursor is None:
@@ -246,7 +248,7 @@ class SharetribeMarketplace:
 
     # Listings
 
-    def listings(self) -> Iterator[Sequence[Listing]]:
+    def listings(self) -> Iterator[Sequence[Listing | UnreadableListing]]:
         """See `Marketplace.listings`: all states, newest first, 100 at a time.
 
         Each page starts where the one before ended in time of creation rather than by its number: a listing deleted
@@ -256,7 +258,7 @@ class SharetribeMarketplace:
         what = "reading the listings"
         end: datetime | None = None
         page = 1
-        shown: set[str] = set()
+        shown: set[str | None] = set()
         while True:
             window = {} if end is None else {"createdAtEnd": timestamp(end)}
             answer = self._client.query(
@@ -272,13 +274,15 @@ class SharetribeMarketplace:
                 yield fresh
             if len(found) < PAGE:
                 return
-            times = [created_at for _, created_at in found]
+            times = [created_at for _, created_at in found if created_at is not None]
+            if not times:
+                raise Unreadable(f"{what}: a page says of none when it was created", account=ACCOUNT)
             if times != sorted(times, reverse=True):
                 raise Unreadable(f"{what}: they are not in the documented order, newest first", account=ACCOUNT)
             next_end = times[-1] + timedelta(milliseconds=1)
             if end is None or next_end < end:
                 end, page = next_end, 1
-                shown = {listing.listing_id for listing, created_at in found if created_at == times[-1]}
+                shown = {listing.listing_id for listing, created_at in found if created_at in {times[-1], None}}
                 continue
             shown.update(listing.listing_id for listing in fresh)
             page += 1
@@ -364,12 +368,18 @@ class SharetribeMarketplace:
         except ShapeError as error:
             raise ShapeError(f"listing {_name(resource)}: {error}") from None
 
-    def _listing_page(self, answer: Any) -> list[tuple[Listing, datetime]]:
+    def _listing_page(self, answer: Any) -> list[tuple[Listing | UnreadableListing, datetime | None]]:
         included = resources.included(answer)
-        return [
-            (self._listing(resource, included), resources.moment(resources.attributes(resource).get("createdAt")))
-            for resource in resources.primaries(answer)
-        ]
+        found: list[tuple[Listing | UnreadableListing, datetime | None]] = []
+        for element in resources.elements(answer):
+            created_at = None
+            try:
+                resource = resources.as_resource(element)
+                created_at = resources.moment(resources.attributes(resource).get("createdAt"))
+                found.append((self._listing(resource, included), created_at))
+            except ShapeError as error:
+                found.append((UnreadableListing(_id(element), str(error)), created_at))
+        return found
 
 
 @contextmanager
@@ -393,12 +403,31 @@ def _adjustments(answer: Any, listing_id: str) -> dict[str, RemoteAdjustment]:
     return found
 
 
+def _unreadable(element: Any, error: ShapeError) -> UnreadableChange:
+    event = element if isinstance(element, Mapping) else {}
+    return UnreadableChange(_name(event), events.listing_of(event), str(error))
+
+
+def _id(element: Any) -> str | None:
+    """The id of what may be anything."""
+    try:
+        return resources.resource_id(resources.as_resource(element))
+    except ShapeError:
+        return None
+
+
 def _next(position: Position | None, event: resources.Resource) -> Position:
     """The position after `event`. Sequence ids only grow: an answer that goes back would be read for ever."""
     sequence = events.sequence(event)
     if position is not None and position.sequence is not None and sequence <= position.sequence:
         raise ShapeError(f"its sequence id {sequence} does not follow {position.sequence}")
-    return Position(events.created_at(event), sequence)
+    try:
+        return Position(events.created_at(event), sequence)
+    except ShapeError:
+        if position is None:
+            raise
+        # Its place is what leads on; that it happened no earlier than the one before is enough to know its age.
+        return Position(position.at, sequence)
 
 
 def _is_last(page: Sequence[resources.Resource], answer: Any) -> bool:

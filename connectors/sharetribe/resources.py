@@ -6,7 +6,8 @@ that into `Unreadable`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,10 +48,20 @@ def primary(answer: Any) -> Resource:
 
 def primaries(answer: Any) -> list[Resource]:
     """The resources of a page."""
+    return [as_resource(element) for element in elements(answer)]
+
+
+def as_resource(element: Any) -> Resource:
+    """One element of a page."""
+    return _mapping(element, "data")
+
+
+def elements(answer: Any) -> list[Any]:
+    """What stands in a page, whatever shape each has."""
     found = _mapping(answer, "the answer").get("data")
     if not isinstance(found, list):
         raise ShapeError("data is not a list")
-    return [_mapping(resource, "data") for resource in found]
+    return found
 
 
 def meta(answer: Any, name: str) -> int | None:
@@ -61,11 +72,16 @@ def meta(answer: Any, name: str) -> int | None:
 
 
 def included(answer: Any) -> Included:
-    """The related resources that came along, by type and id."""
+    """The related resources that came along, by type and id. One that is malformed did not come along."""
     found = _mapping(answer, "the answer").get("included") or []
     if not isinstance(found, list):
         raise ShapeError("included is not a list")
-    return {(_kind(resource), resource_id(resource)): resource for resource in _mappings(found)}
+    came: dict[tuple[str, str], Resource] = {}
+    for element in found:
+        with suppress(ShapeError):
+            resource = _mapping(element, "included")
+            came[_kind(resource), resource_id(resource)] = resource
+    return came
 
 
 def resource_id(resource: Resource) -> str:
@@ -245,7 +261,3 @@ def _mapping(value: Any, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ShapeError(f"{name} is not an object")
     return value
-
-
-def _mappings(values: list[Any]) -> Iterator[Resource]:
-    return (_mapping(value, "included") for value in values)

@@ -106,7 +106,7 @@ class ShopifyChannel:
         """See `Channel.cursor_at`."""
         return _text(Cursor(_second(moment)))
 
-    def recent(self, since: datetime) -> Iterator[Sequence[OrderRef]]:
+    def recent(self, since: datetime) -> Iterator[Sequence[OrderRef | UnreadableOrder]]:
         """See `Channel.recent`. Pages of 250."""
         search, after = f"updated_at:>='{_stamp(_second(since))}'", None
         while True:
@@ -241,11 +241,14 @@ def _page_of(answer: Answer) -> OrderConnection:
     return shaped(answer.data.get("orders"), OrderConnection, "a page of orders")
 
 
-def _ref(node: Any) -> OrderRef:
-    revision = shaped(node, Revision, "an order's revision", order_id=order_id_in(node))
+def _ref(node: Any) -> OrderRef | UnreadableOrder:
+    try:
+        revision = shaped(node, Revision, "an order's revision", order_id=order_id_in(node))
+    except Unreadable as error:
+        return UnreadableOrder(error.order_id or order_id_in(node), error.message, _raw(node))
     order_id = order_id_in(revision.id)
     if order_id is None:
-        raise Unreadable("an order's revision has an id that is not one of an order")
+        return UnreadableOrder(None, "an order's revision has an id that is not one of an order", _raw(node))
     return OrderRef(order_id, revision_of(revision.updated_at))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,42 @@ def test_refused_credentials_hold_an_account_until_doctor_finds_it_well(
     assert {hold["reason"] for hold in setting.ask("holds", "list")["holds"]} == {"shadow"}
     assert "needs-reauthorisation" not in setting.ask("status")["anomalies"]
     setting.run("poll")
+
+
+def test_a_database_restored_from_a_copy_is_recovered(setting: Setting) -> None:
+    mug, cup = setting.listing("Mug", 20), setting.listing("Cup", 20)
+    setting.init()
+    setting.run("sweep")
+    setting.run("links", "import", "-", stdin=f"channel,sku,listing_id\nacme,MUG,{mug}\nacme,CUP,{cup}\n")
+    setting.run("holds", "lift", "channel", "acme")
+    setting.sell(MUG=2)
+    setting.run("poll")
+    setting.run("reconcile")
+
+    database, copy = setting.folder / "trueup.db", setting.folder / "copy.db"
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    setting.sell(MUG=3, CUP=1)
+    setting.run("poll")
+    assert setting.ask("reconcile")["applied"] == 2
+    setting.sell(CUP=4)
+    with closing(sqlite3.connect(copy)) as source, closing(sqlite3.connect(database)) as target:
+        source.backup(target)
+
+    setting.run("recover", code=1, stdin="n\n")
+    assert [hold["reason"] for hold in setting.ask("holds", "list")["holds"]] == ["restored"] * 3
+    found = {entry["listing_id"]: entry for entry in setting.ask("recover")["listings"]}
+    assert {name: (entry["verdict"], entry["taken"], entry["due"]) for name, entry in found.items()} == {
+        mug: ("booked", 3, 3),
+        cup: ("booked", 1, 5),
+    }
+    assert setting.ask("reconcile")["applied"] == 1
+    assert (setting.stock(mug), setting.stock(cup)) == (15, 15)
+    assert setting.ask("anomalies", "list")["anomalies"] == []
+    assert setting.ask("holds", "list")["holds"] == []
+
+
+def test_recover_refuses_a_time_that_is_none(setting: Setting) -> None:
+    setting.init()
+    setting.run("recover", "--since", "yesterday", code=2)
+    setting.run("recover", "--since", "2026-11-25T14:00", code=2)

@@ -222,6 +222,10 @@ def _sharetribe_answers(answer: Callable[[httpx.Request], httpx.Response]) -> No
         page = marketplace.changes(None)
         assert is_storable(page.cursor)
         assert all(is_storable(name) for name in page.unknown_types)
+        for entry in page.unreadable:
+            assert entry.listing_id is None or is_storable(entry.listing_id)
+            assert legible(entry.name) == entry.name
+            assert legible(entry.reason) == entry.reason
 
     def trail() -> None:
         for event in marketplace.trail("transaction-1"):
@@ -230,7 +234,11 @@ def _sharetribe_answers(answer: Callable[[httpx.Request], httpx.Response]) -> No
     def swept() -> None:
         for page in marketplace.listings():
             for listing in page:
-                _storable_listing(listing)
+                if isinstance(listing, Listing):
+                    _storable_listing(listing)
+                else:
+                    assert listing.listing_id is None or is_storable(listing.listing_id)
+                    assert legible(listing.reason) == listing.reason
 
     try:
         _each(

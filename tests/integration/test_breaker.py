@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from connectors.errors import NotFound, OutcomeUnknown, RateLimited, Unavailable
 from tests.world import CHANNEL, World
-from worker.breaker import Breakers
+from worker.breaker import Breakers, repository
 from worker.breaker.rules import FAILURES, LONGEST_PAUSE, RAMP, State
 from worker.store.tables import BreakerRow, HoldScope
 from worker.tasks import Tasks, _quietly
@@ -174,6 +175,22 @@ def test_a_vendor_that_loses_an_answer_now_and_then_gets_through_the_ramp(world:
         answer(breakers)
         answer(breakers)
     assert breakers.grant(*MARKET, 1000) == 1000
+
+
+def test_an_answer_while_a_failure_is_being_recorded_does_not_leave_it_counted(world: World) -> None:
+    breakers = process(world)
+    insert = repository.insert
+
+    def meanwhile(*arguments: Any) -> bool:
+        breakers._answered(*MARKET, world.clock.now())
+        return insert(*arguments)
+
+    for _ in range(FAILURES):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(repository, "insert", meanwhile)
+            fail(breakers)
+        answer(breakers)
+    assert breakers.grant(*MARKET) == 1
 
 
 def test_an_answer_to_a_call_from_before_it_opened_says_nothing(world: World) -> None:

@@ -14,7 +14,15 @@ from connectors.errors import OutcomeUnknown
 from connectors.sandbox.log import Shown
 from tests.world import World
 from worker.reconcile.decide import Decisions
-from worker.store.tables import Claim, JournalEntry, Operation, OperationKind, OperationState, RemoteAdjustmentRow
+from worker.store.tables import (
+    Claim,
+    HoldScope,
+    JournalEntry,
+    Operation,
+    OperationKind,
+    OperationState,
+    RemoteAdjustmentRow,
+)
 
 
 def lose(world: World, how: str, units: int = 3) -> None:
@@ -495,6 +503,26 @@ def test_an_orphan_holds_the_listing(world: World) -> None:
         world.follow()
         world.reconcile()
     assert len(world.marketplace.calls) - calls == 5
+
+
+def test_an_orphan_that_a_person_has_looked_at_does_not_hold_the_listing_again(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace._set("L", 10, -2)
+    world.follow()
+    world.reconcile()
+    assert world.holds() == ["orphan"]
+    world.services.holds.lift(HoldScope.LISTING, "L", by="ann")
+    world.sell("1", {"A": 1})
+    calls = len(world.marketplace.calls)
+    for _ in range(3):
+        world.follow()
+        world.reconcile()
+    assert world.holds() == []
+    assert world.anomalies() == []
+    assert world.total() == 7
+    # One write, and one look at the feed in each round: nothing is examined over and over.
+    assert len(world.marketplace.calls) - calls == 4
 
 
 def test_the_evidence_of_a_listing_first_read_from_a_lagging_index_is_found_again(world: World) -> None:

@@ -396,7 +396,7 @@ def test_a_marketplace_that_is_down_trips_a_breaker_and_due_rows_wait(world: Wor
     calls = world.marketplace.count("adjust")
     world.reconcile()
     assert world.marketplace.count("adjust") == calls
-    for _ in range(15):
+    for _ in range(40):
         world.pass_time(2)
         world.reconcile()
     assert [world.total(f"L{number}") for number in range(6)] == [9] * 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,19 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "operations" / "README.md"
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_of_anomaly_is_explained(kind: Kind) -> None:
     assert f"| `{kind.value}` |" in OPERATIONS.read_text(encoding="utf-8")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_page_for_operators_is_in_their_index() -> None:
+    index = OPERATIONS.read_text(encoding="utf-8")
+    for page in OPERATIONS.parent.glob("*.md"):
+        assert page == OPERATIONS or f"({page.name})" in index, page.name

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     OUTCOME_UNKNOWN = "outcome-unknown"
     ABSENT_REVOKED = "absent-revoked"
     ORPHAN = "orphan"
+    RESTORED = "restored"
     UNEXPLAINED_TOTAL = "unexplained-total"
     WRITE_REJECTED = "write-rejected"
     LISTING_GONE = "listing-gone"
@@ -42,6 +43,8 @@ class Kind(StrEnum):
     NOT_ANSWERING = "not-answering"
     WEBHOOK_BROKEN = "webhook-broken"
     CURSOR_TOO_OLD = "cursor-too-old"
+    UNREADABLE_LISTING = "unreadable-listing"
+    UNREADABLE_CHANGE = "unreadable-change"
     UNKNOWN_CHANGE_TYPE = "unknown-change-type"
     CLOCK_SKEW = "clock-skew"
     CLOSE_REFUSED = "close-refused"
@@ -54,6 +57,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.OUTCOME_UNKNOWN: Severity.WARNING,
     Kind.ABSENT_REVOKED: Severity.WARNING,
     Kind.ORPHAN: Severity.CRITICAL,
+    Kind.RESTORED: Severity.CRITICAL,
     Kind.UNEXPLAINED_TOTAL: Severity.ERROR,
     Kind.WRITE_REJECTED: Severity.ERROR,
     Kind.LISTING_GONE: Severity.WARNING,
@@ -65,6 +69,8 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.NOT_ANSWERING: Severity.ERROR,
     Kind.WEBHOOK_BROKEN: Severity.ERROR,
     Kind.CURSOR_TOO_OLD: Severity.ERROR,
+    Kind.UNREADABLE_LISTING: Severity.ERROR,
+    Kind.UNREADABLE_CHANGE: Severity.ERROR,
     Kind.UNKNOWN_CHANGE_TYPE: Severity.WARNING,
     Kind.CLOCK_SKEW: Severity.WARNING,
     Kind.CLOSE_REFUSED: Severity.WARNING,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -82,14 +83,7 @@ class Breakers:
                 return 0
             granted = min(wanted, allowance(held, now))
             if granted:
-                counted = Breaker(
-                    held.failures,
-                    held.failed_at,
-                    held.pauses,
-                    ramp_from=held.ramp_from,
-                    granted=held.granted + granted,
-                )
-                repository.write(transaction, account, counted)
+                repository.write(transaction, account, replace(held, granted=held.granted + granted))
             return granted
 
     def rests_until(self, scope: HoldScope, name: str) -> datetime | None:
@@ -136,26 +130,25 @@ class Breakers:
     def _failed(self, scope: HoldScope, name: str, error: ConnectorError) -> None:
         account = account_key(scope, name)
         now = self._clock.now()
-        with self._lock:
-            self._troubled.add(account)
-            if now < self._open_until.get(account, now):
-                return
+        if now < self._open_until.get(account, now):
+            return
         try:
             with self._store.write() as transaction:
-                first = after_failure(None, now)
-                if repository.insert(transaction, account, first):
-                    return
-                held = repository.breaker(transaction, account, lock=True)
-                after = after_failure(held, now)
-                if after != held:
-                    repository.write(transaction, account, after)
-                    if after.open_until is not None:
-                        self._opened(transaction, scope, name, after, error)
+                after = after_failure(None, now)
+                if not repository.insert(transaction, account, after):
+                    held = repository.breaker(transaction, account, lock=True)
+                    after = after_failure(held, now)
+                    if after != held:
+                        repository.write(transaction, account, after)
+                        if after.open_until is not None:
+                            self._opened(transaction, scope, name, after, error)
         except StorageUnavailable as unavailable:
             log.warning("breaker_not_recorded", account=account, error=str(unavailable))
             return
-        if after.open_until is not None:
-            with self._lock:
+        with self._lock:
+            # Not before it is committed: an answer that comes meanwhile would find nothing to take back.
+            self._troubled.add(account)
+            if after.open_until is not None:
                 self._open_until[account] = after.open_until
 
     def _opened(
@@ -178,9 +171,9 @@ class Breakers:
                 after = None if held is None else after_answer(held, asked_at, self._clock.now())
                 if held is not None and after is None:
                     repository.forget(transaction, account)
-                elif after is not None and after != held:
+                elif held is not None and after is not None and after != held:
                     repository.write(transaction, account, after)
-                    if held is not None and held.open_until is not None:
+                    if held.open_until is not None:
                         self._resolve(transaction, scope, name)
                         log.info("breaker_ramps", account=name)
         except StorageUnavailable as unavailable:

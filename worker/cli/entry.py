@@ -7,7 +7,7 @@ from typing import Any
 import typer
 import typer.core
 
-from worker.cli import decide, look, serving, setup, tryout, work
+from worker.cli import decide, look, recover, serving, setup, tryout, work
 from worker.cli.context import examples
 from worker.cli.exits import MEANINGS, explained
 from worker.cli.links import links
@@ -78,6 +78,10 @@ app.add_typer(decide.operations, name="operations", rich_help_panel=LOOK)
 app.command(rich_help_panel=ACT, epilog=examples("trueup poll", "trueup poll acme-shop"))(work.poll)
 app.command(rich_help_panel=ACT, epilog=examples("trueup reconcile", "trueup reconcile --json"))(work.reconcile)
 app.command(rich_help_panel=ACT, epilog=examples("trueup sweep"))(work.sweep)
+app.command(
+    rich_help_panel=ACT,
+    epilog=examples("trueup recover", "trueup recover --since 2026-11-25T14:00Z --yes", "trueup recover --ours 2fd8…"),
+)(recover.recover)
 
 app.command(
     rich_help_panel=TRY,

@@ -74,6 +74,7 @@ def reconcile(config: Config = None, json: Json = False) -> None:
         with progress("looking at listings") as move:
             _drain(services.keeper.drain, move)
             services.feed.follow()
+            services.recovery.drain()
             _drain(services.reconciler.drain, move)
         after = overview_of(services).now()
         counts = services.reconciler.counts

@@ -49,7 +49,7 @@ class Accounts:
 
     def _is_refused(self, scope: HoldScope, name: str) -> bool:
         with self._store.read() as transaction:
-            return self._holds.active_in(transaction).refuses_credentials(scope, name)
+            return self._holds.active_in(transaction).has(HoldReason.REAUTHORISATION, scope, name)
 
     # --- around a call ----------------------------------------------------------------------------------------
 

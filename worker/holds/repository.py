@@ -10,7 +10,7 @@ from sqlalchemy import Select, or_, select, update
 
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing
-from worker.store.tables import Hold, HoldReason, HoldScope, ListingRow, Pair
+from worker.store.tables import Hold, HoldReason, HoldScope, ListingRow, Pair, RemoteAdjustmentRow
 
 
 def _active(now: datetime) -> Select[*tuple[Any, ...]]:
@@ -62,6 +62,30 @@ def lift(
     if reason is not None:
         statement = statement.where(Hold.reason == reason)
     return transaction.execute(statement.values(lifted_at=now, lifted_by=by)).rowcount
+
+
+def any_on_listings(transaction: Transaction, reason: HoldReason) -> bool:
+    """Whether any listing is held for this reason."""
+    found = select(Hold.id).where(Hold.reason == reason, Hold.scope == HoldScope.LISTING, Hold.lifted_at.is_(None))
+    return transaction.scalar(found.limit(1)) is not None
+
+
+def own_unclaimed(transaction: Transaction, listing_id: str) -> Sequence[str]:
+    """Own adjustments of a listing that no operation has claimed."""
+    return transaction.scalars(
+        select(RemoteAdjustmentRow.adjustment_id).where(
+            RemoteAdjustmentRow.listing_id == listing_id, RemoteAdjustmentRow.open_claim
+        )
+    ).all()
+
+
+def let_stand(transaction: Transaction, listing_id: str) -> None:
+    """Nobody needs to claim these any more."""
+    transaction.execute(
+        update(RemoteAdjustmentRow)
+        .where(RemoteAdjustmentRow.listing_id == listing_id, RemoteAdjustmentRow.open_claim)
+        .values(open_claim=False)
+    )
 
 
 def is_held(transaction: Transaction, *, reason: HoldReason | None, scope: HoldScope, subject: str) -> bool:

@@ -12,6 +12,8 @@ from datetime import datetime
 import structlog
 
 from connectors.clock import Clock
+from worker.alerts import Anomalies, Kind
+from worker.alerts.anomalies import fingerprint
 from worker.holds import repository
 from worker.store import Store, Transaction
 from worker.store.tables import HoldReason, HoldScope
@@ -63,12 +65,16 @@ class ActiveHolds:
         }
         return bool(channels) and channels <= shadowed
 
-    def refuses_credentials(self, scope: HoldScope, name: str) -> bool:
-        """Whether this account must not even be read."""
-        return any(
-            hold.scope is scope and hold.subject == name and hold.reason is HoldReason.REAUTHORISATION
+    def has(self, reason: HoldReason, scope: HoldScope, subject: str) -> bool:
+        return any(hold.reason is reason and hold.scope is scope and hold.subject == subject for hold in self._holds)
+
+    def since_on_listings(self, reason: HoldReason) -> dict[str, datetime]:
+        """The listings held for this reason, with since when."""
+        return {
+            hold.subject: hold.since
             for hold in self._holds
-        )
+            if hold.reason is reason and hold.scope is HoldScope.LISTING
+        }
 
     def unauthorised_channels(self) -> frozenset[str]:
         """Channels that must not even be read: their credentials are refused."""
@@ -85,6 +91,7 @@ class Holds:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._anomalies = Anomalies(store, clock)
 
     def active_in(self, transaction: Transaction) -> ActiveHolds:
         return ActiveHolds(self._views(transaction))
@@ -131,9 +138,27 @@ class Holds:
         waiting = repository.lock_waiting(transaction, scope=scope, subject=subject)
         lifted = repository.lift(transaction, reason=reason, scope=scope, subject=subject, by=by, now=now)
         if lifted:
+            if scope is HoldScope.LISTING and reason in {None, HoldReason.ORPHAN, HoldReason.RESTORED}:
+                self._let_stand(transaction, subject, by)
             repository.wake(transaction, waiting, now)
             log.info("hold_lifted", scope=scope.value, subject=subject, by=by)
         return lifted
+
+    def _let_stand(self, transaction: Transaction, listing_id: str, by: str) -> None:
+        """Adjustments that fit no operation were the reason, and somebody has looked at them: they stand as they are,
+        and are no reason any more.
+        """
+        names = repository.own_unclaimed(transaction, listing_id)
+        repository.let_stand(transaction, listing_id)
+        self._anomalies.resolve_in(
+            transaction,
+            [fingerprint(Kind.ORPHAN, listing_id=listing_id, key=key) for key in (*names, "restored")],
+            f"the hold was lifted by {by}",
+        )
+        if not repository.any_on_listings(transaction, HoldReason.RESTORED):
+            self._anomalies.resolve_in(
+                transaction, [fingerprint(Kind.RESTORED)], "the account of every listing is made up again"
+            )
 
     def lift(self, scope: HoldScope, subject: str, *, by: str, reason: HoldReason | None = None) -> int:
         """`lift_in` in a transaction of its own."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Channel, Order, OrderPage, OrderRef
+from connectors.contract import MAX_QUANTITY, Channel, Order, OrderPage, OrderRef, UnreadableOrder
 from connectors.errors import ConnectorError
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
@@ -22,6 +22,7 @@ from worker.store.types import LONGEST_IDENTIFIER
 
 log = structlog.get_logger(__name__)
 
+NO_ID = "(no id)"
 LONGEST_PUT_OFF = timedelta(minutes=10)
 """What a poll puts off is due after this at the latest, should nobody ever end it."""
 
@@ -144,7 +145,7 @@ class Poller:
         """Before the page moves the cursor, and each by itself: beside others' locks, one more order could deadlock."""
         for unreadable in page.unreadable:
             with self._store.write() as transaction:
-                self._park(transaction, name, unreadable.order_id or "(no id)", unreadable.reason, correlation)
+                self._park(transaction, name, unreadable.order_id or NO_ID, unreadable.reason, correlation)
 
     def _park(self, transaction: Transaction, name: str, order_id: str, reason: str, correlation: str) -> None:
         """Park an order by its id. One we hold already keeps its units; the next readable snapshot un-parks it."""
@@ -159,8 +160,14 @@ class Poller:
         repository.park_order(transaction, rows[order_id].id, reason)
         self._anomalies.open_in(transaction, [parked_order(name, order_id, reason)])
 
-    def _ask_for_missing(self, name: str, page: Sequence[OrderRef], correlation: str) -> int:
-        revisions = {ref.order_id: ref.revision for ref in page}
+    def _ask_for_missing(self, name: str, page: Sequence[OrderRef | UnreadableOrder], correlation: str) -> int:
+        revisions = {ref.order_id: ref.revision for ref in page if isinstance(ref, OrderRef)}
+        for entry in page:
+            if isinstance(entry, UnreadableOrder) and entry.order_id is not None:
+                # Its revision cannot be told: what the order is now, a fetch tells, or parks it with the reason.
+                revisions[entry.order_id] = MAX_QUANTITY
+            elif isinstance(entry, UnreadableOrder):
+                self._anomalies.open(parked_order(name, NO_ID, entry.reason))
         with self._store.read() as transaction:
             known = repository.known_revisions(transaction, name, revisions)
         missing = [order_id for order_id, revision in revisions.items() if known.get(order_id, NEVER_SEEN) < revision]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from worker.alerts import Finding, Kind
+from worker.alerts.anomalies import fingerprint
 
 RESOLVED_WHEN_COMPLETE = (
     Kind.OVERSOLD,
@@ -74,3 +75,20 @@ def outcome_unknown(listing_id: str, operation: Any) -> Finding:
         listing_id=listing_id,
         detail={"operation": operation.id},
     )
+
+
+def unreadable_listing(listing_id: str | None, reason: str) -> Finding:
+    """The marketplace shows a listing in a shape that it does not document."""
+    named = f"Listing {listing_id}" if listing_id is not None else "A listing without an id"
+    return Finding(
+        Kind.UNREADABLE_LISTING,
+        f"{named} cannot be read ({reason}): what is due on it waits, all others go on. Look at it on the marketplace;"
+        " it is read again from time to time, and goes on by itself.",
+        listing_id=listing_id,
+        detail={"reason": reason},
+    )
+
+
+def unreadable_fingerprint(listing_id: str | None) -> str:
+    """What identifies the anomaly of that listing."""
+    return fingerprint(Kind.UNREADABLE_LISTING, listing_id=listing_id)

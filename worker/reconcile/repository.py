@@ -362,6 +362,7 @@ def known_adjustments(transaction: Transaction, adjustment_ids: Collection[str])
                 RemoteAdjustmentRow.author,
                 RemoteAdjustmentRow.sequence,
                 RemoteAdjustmentRow.total_after,
+                RemoteAdjustmentRow.open_claim,
                 Claim.operation_id,
             )
             .outerjoin(Claim, Claim.adjustment_id == RemoteAdjustmentRow.adjustment_id)
@@ -369,6 +370,15 @@ def known_adjustments(transaction: Transaction, adjustment_ids: Collection[str])
         )
         known.update((row.adjustment_id, row) for row in rows)
     return known
+
+
+def oldest_open_claim(transaction: Transaction, listing_id: str) -> datetime | None:
+    """When the oldest own adjustment of a listing was made that no operation has claimed."""
+    return transaction.scalar(
+        select(func.min(RemoteAdjustmentRow.at)).where(
+            RemoteAdjustmentRow.open_claim, RemoteAdjustmentRow.listing_id == listing_id
+        )
+    )
 
 
 def learn_adjustments(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -29,6 +29,7 @@ from connectors.errors import (
     StockMismatch,
     Unauthorized,
     Unavailable,
+    Unreadable,
 )
 from worker.alerts import Anomalies
 from worker.holds import Holds
@@ -377,6 +378,9 @@ class Reconciler:
             # be the one that tries it every time.
             item.again_at = now + self._backoff(item.attempts)
             item.unanswered = error.code not in NOT_SENT
+        elif isinstance(error, Unreadable):
+            item.again_at = now + REJECTED_AGAIN_AFTER
+            self._anomalies.open(findings.unreadable_listing(item.listing_id, str(error)))
         elif isinstance(error, Unauthorized):
             log.warning("reconcile_stopped", listing_id=item.listing_id, error=str(error))
         elif not isinstance(error, ConnectorError):

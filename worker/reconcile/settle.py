@@ -15,6 +15,7 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import Author, Evidence, Ledger, Listing, Marketplace, RemoteAdjustment, StockKind
+from connectors.errors import CursorTooOld
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import Holds
@@ -131,15 +132,29 @@ class Settler:
         with self._store.read() as transaction:
             candidates = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
             held = repository.facts_unlocked(transaction, listing_id)
+            unclaimed_since = repository.oldest_open_claim(transaction, listing_id)
         entries: Sequence[RemoteAdjustment] = ()
         has_log = isinstance(self._marketplace, Ledger) and self._marketplace.evidence is not Evidence.NONE
         if isinstance(self._marketplace, Ledger) and has_log:
             since = min([held.anchor_at or held.first_seen_at, *(row.prepared_at for row in candidates)])
-            entries = self._marketplace.adjustments(listing_id, since=since - LOG_MARGIN)
+            since = min(since, unclaimed_since or since)
+            entries = self._read_log(self._marketplace, listing_id, since - LOG_MARGIN)
         listing = self._marketplace.listing(listing_id)
         with self._store.write() as transaction:
             open_question = self._judge(transaction, listing, entries, held, looked_at, has_log=has_log)
         return Settled(open_question, listing)
+
+    def _read_log(self, ledger: Ledger, listing_id: str, since: datetime) -> Sequence[RemoteAdjustment]:
+        """The log since then; of a listing that has been still for longer than logs are kept, what is left of it. If
+        something is missing from that, it will not lead from the anchor to the total, and nothing is concluded.
+        """
+        try:
+            return ledger.adjustments(listing_id, since=since)
+        except CursorTooOld as error:
+            if error.kept_since is None:
+                raise
+            # A little later than that: it moves on while we ask.
+            return ledger.adjustments(listing_id, since=error.kept_since + LOG_MARGIN)
 
     def _judge(
         self,
@@ -232,6 +247,14 @@ class Settler:
     ) -> None:
         """Keep what the log showed and the feed has not: the feed will not count it a second time."""
         totals = evidence.totals_after
+        repository.learn_adjustments(
+            transaction,
+            [
+                {"row": name, "new_total_after": totals[name]}
+                for name, row in known.items()
+                if row.total_after is None and name in totals
+            ],
+        )
         repository.remember_adjustments(
             transaction,
             [
@@ -282,6 +305,11 @@ class Settler:
         return False
 
     def _hold_orphans(self, transaction: Transaction, listing_id: str, evidence: LogEvidence) -> None:
+        if not evidence.orphans:
+            return
+        if self._holds.active_in(transaction).has(HoldReason.RESTORED, HoldScope.LISTING, listing_id):
+            # Written by us before the database was restored, it seems: recovery makes up its account.
+            return
         for adjustment in evidence.orphans:
             note = f"adjustment {adjustment} is ours and fits no operation"
             self._holds.place_in(transaction, HoldReason.ORPHAN, HoldScope.LISTING, listing_id, note)
@@ -290,7 +318,7 @@ class Settler:
     def _resolve(self, transaction: Transaction, listing_id: str) -> None:
         self._anomalies.resolve_in(
             transaction,
-            [fingerprint(Kind.UNEXPLAINED_TOTAL, listing_id=listing_id)],
+            [fingerprint(kind, listing_id=listing_id) for kind in (Kind.UNEXPLAINED_TOTAL, Kind.UNREADABLE_CHANGE)],
             "the log explains the total again",
         )
 
@@ -336,8 +364,13 @@ def _entry(entry: RemoteAdjustment, known: Any) -> Entry:
         quantity=entry.quantity,
         author=author,
         by_reservation=entry.reservation is not None,
-        claimed=known is not None and known.operation_id is not None,
+        claimed=known is not None and (known.operation_id is not None or _stands(known)),
     )
+
+
+def _stands(known: Any) -> bool:
+    """Ours, and a person has said that no operation needs to claim it."""
+    return known.author is Author.OURS and not known.open_claim
 
 
 def _anchor_positions(held: Any, entries: Sequence[Entry]) -> Sequence[int]:

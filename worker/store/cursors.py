@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from worker.store.bulk import insert_missing
 from worker.store.engine import Transaction
@@ -24,3 +24,8 @@ def move_cursor(transaction: Transaction, name: str, value: str, now: datetime, 
         moved["current_at"] = now
     if not insert_missing(transaction, Cursor, [{"name": name, "current_at": None, **moved}]):
         transaction.execute(update(Cursor).where(Cursor.name == name).values(moved))
+
+
+def forget_cursor(transaction: Transaction, name: str) -> None:
+    """As if nothing had ever been read."""
+    transaction.execute(delete(Cursor).where(Cursor.name == name))

@@ -24,6 +24,7 @@ from connectors.contract import (
     Marketplace,
     StockChange,
     StockKind,
+    UnreadableChange,
 )
 from connectors.errors import CursorTooOld
 from worker.alerts import Anomalies, Finding, Kind
@@ -33,6 +34,7 @@ from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
 from worker.reconcile.evidence import Entry, first_fit, may_be_late
 from worker.reconcile.settle import Settler, candidate_of
+from worker.recovery.signs import Signs
 from worker.store import Store, Transaction
 from worker.store.cursors import move_cursor
 from worker.store.tables import HoldScope, OperationState
@@ -72,6 +74,7 @@ class FeedFollower:
         anomalies: Anomalies,
         holds: Holds,
         accounts: Accounts,
+        signs: Signs,
         *,
         marketplace_name: str = "marketplace",
     ) -> None:
@@ -82,15 +85,16 @@ class FeedFollower:
         self._anomalies = anomalies
         self._holds = holds
         self._accounts = accounts
+        self._signs = signs
         self._name = marketplace_name
 
-    def read_since(self, moment: datetime) -> bool:
-        """Whether the feed has been read to its head after `moment`; always so where there is no feed."""
+    def is_current(self) -> bool:
+        """Whether the feed has been read to its head since this process began; always so where there is no feed."""
         if not isinstance(self._marketplace, Feed):
             return True
         with self._store.read() as transaction:
             held = repository.cursor(transaction)
-        return held is not None and held.current_at is not None and held.current_at >= moment
+        return self._signs.is_current(None if held is None else held.current_at)
 
     def follow(self, *, keep_going: Callable[[], bool] = lambda: True) -> int:
         """Read the feed to its head (or until `keep_going` says no); returns how many changes there were.
@@ -106,6 +110,8 @@ class FeedFollower:
             started_at = self._clock.now()
             with self._store.read() as transaction:
                 held = repository.cursor(transaction)
+            read_at = None if held is None else held.current_at
+            is_first = not self._signs.is_current(read_at)
             try:
                 with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
                     page = self._marketplace.changes(None if held is None else held.value)
@@ -116,7 +122,9 @@ class FeedFollower:
                 if repository.lock_cursor(transaction) != (None if held is None else held.value):
                     # Somebody else took this page, and maybe later ones: what it says is not the newest any more.
                     continue
-                self._take_page(transaction, page)
+                self._take_page(transaction, page, is_first=is_first)
+                if is_first and not page.more:
+                    self._signs.hold_in(transaction, read_at)
                 move_cursor(transaction, repository.FEED, page.cursor, started_at, current=not page.more)
             read += len(page.changes)
             if not page.more:
@@ -129,6 +137,7 @@ class FeedFollower:
         now = self._clock.now()
         with self._store.write() as transaction:
             repository.forget_cursor(transaction, now)
+            closed = repository.end_marks(transaction)
             pull_tick(transaction, "sweep", now)
             self._anomalies.open_in(
                 transaction,
@@ -136,25 +145,54 @@ class FeedFollower:
                     Finding(
                         Kind.CURSOR_TOO_OLD,
                         f"The change feed was not read for so long that the marketplace no longer keeps what came after"
-                        f" our place in it ({error}). A full sweep compares every listing instead.",
+                        f" our place in it ({error}). A full sweep compares every listing instead. Who closed what"
+                        f" meanwhile is not known: {len(closed)} listings that we had closed stay as they are until"
+                        " somebody opens them.",
+                        detail={"closed": closed[:100]},
                     )
                 ],
             )
 
     # --- one page ---------------------------------------------------------------------------------------------
 
-    def _take_page(self, transaction: Transaction, page: ChangePage) -> None:
+    def _take_page(self, transaction: Transaction, page: ChangePage, *, is_first: bool = False) -> None:
         changes = [change for change in page.changes if isinstance(change, StockChange)]
         listing_changes = [change for change in page.changes if isinstance(change, ListingChange)]
         concerned = {change.adjustment.listing_id for change in changes}
         concerned.update(change.listing_id for change in listing_changes)
+        concerned.update(entry.listing_id for entry in page.unreadable if entry.listing_id is not None)
         rows = repository.lock(transaction, concerned)
         if unknown := concerned - rows.keys():
             self._insert_unknown(transaction, unknown, listing_changes)
             rows |= repository.lock(transaction, unknown)
-        self._take_listing_changes(transaction, rows, listing_changes)
+        self._take_unreadable(transaction, rows, page.unreadable)
+        self._take_listing_changes(transaction, rows, listing_changes, is_first=is_first)
         self._take_adjustments(transaction, rows, changes)
         self._note_unknown_types(transaction, page.unknown_types)
+
+    def _take_unreadable(
+        self, transaction: Transaction, rows: dict[str, Any], unreadable: Sequence[UnreadableChange]
+    ) -> None:
+        """Nothing is known any more about where these listings stand: their logs and the listings themselves tell. Of a
+        change that names no listing, a full sweep does.
+        """
+        if not unreadable:
+            return
+        now = self._clock.now()
+        named = {entry.listing_id for entry in unreadable if entry.listing_id is not None}
+        operations.update_listings(
+            transaction,
+            [
+                {"row": name, "new_anchor_total": None, "new_anchor_adjustment": None, "new_anchor_certain": False}
+                for name in named
+            ],
+        )
+        repository.doubt(transaction, named, now)
+        repository.ask_for_look(transaction, named, now)
+        rows |= repository.lock(transaction, named)
+        if len(named) < len(unreadable):
+            pull_tick(transaction, "sweep", now)
+        self._anomalies.open_in(transaction, [_unreadable(entry) for entry in unreadable])
 
     def _insert_unknown(self, transaction: Transaction, unknown: set[str], changes: Sequence[ListingChange]) -> None:
         """A listing that we meet for the first time is read by upkeep before anything is concluded about it."""
@@ -177,7 +215,7 @@ class FeedFollower:
         )
 
     def _take_listing_changes(
-        self, transaction: Transaction, rows: dict[str, Any], changes: Sequence[ListingChange]
+        self, transaction: Transaction, rows: dict[str, Any], changes: Sequence[ListingChange], *, is_first: bool
     ) -> None:
         now = self._clock.now()
         updates: dict[str, dict[str, Any]] = {}
@@ -196,6 +234,12 @@ class FeedFollower:
                 change.author is None and not self._may_be_our_close(rows[change.listing_id], change)
             ):
                 columns["new_closed_by_us_at"] = None
+            elif is_first and change.author is Author.OURS:
+                # Of a closing or opening that the database may have lost in a restore, the mark is learnt again.
+                closed = change.state is ListingState.CLOSED
+                columns["new_closed_by_us_at"] = now if closed else None
+                if closed:
+                    columns["new_close_done"] = True
         operations.update_listings(transaction, list(updates.values()))
         note_totals(transaction, list(updates), now)
         repository.wake_for_reconcile(
@@ -424,4 +468,16 @@ def _entry(change: StockChange) -> Entry:
         adjustment.author,
         by_reservation=adjustment.reservation is not None,
         claimed=False,
+    )
+
+
+def _unreadable(entry: UnreadableChange) -> Finding:
+    about = f"listing {entry.listing_id}" if entry.listing_id is not None else "a listing that it does not name"
+    found_out = "The listing's own log" if entry.listing_id is not None else "A full sweep"
+    return Finding(
+        Kind.UNREADABLE_CHANGE,
+        f"Event {entry.name} of the marketplace's feed, about {about}, cannot be read: {entry.reason}. {found_out} is"
+        " read instead; see whether an upgrade of trueup knows this shape.",
+        listing_id=entry.listing_id,
+        detail={"event": entry.name, "reason": entry.reason},
     )

@@ -18,13 +18,21 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import Author, Closable, Listing, ListingState, Marketplace, StockKind
-from connectors.errors import ConnectorError, NotFound, OutcomeUnknown, RateLimited, Unauthorized, Unavailable
+from connectors.errors import (
+    ConnectorError,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+)
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import ActiveHolds, Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
-from worker.reconcile.findings import outcome_unknown
+from worker.reconcile.findings import outcome_unknown, unreadable_fingerprint, unreadable_listing
 from worker.reconcile.repository import Intent
 from worker.reconcile.settle import as_read
 from worker.store import Store, Transaction
@@ -171,6 +179,9 @@ class Keeper:
             with self._store.write() as transaction:
                 operations.update_listings(transaction, [{"row": look.listing_id, "new_state": ListingState.DELETED}])
                 repository.wake_for_reconcile(transaction, [look.listing_id], now)
+        elif isinstance(answer, Unreadable):
+            look.next_at = now + TROUBLE_AGAIN_AFTER
+            self._anomalies.open(unreadable_listing(look.listing_id, str(answer)))
         else:
             look.next_at = now + AGAIN_LATER
             log.warning("upkeep_postponed", listing_id=look.listing_id, error=str(answer))
@@ -189,6 +200,7 @@ class Keeper:
                 # Another look or the feed was here while we read, and may know better: look again.
                 look.next_at = now
                 continue
+            well.append(unreadable_fingerprint(look.listing_id))
             columns = self._columns(listing, look.row, rows[look.listing_id], now)
             updates.append(columns)
             if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:

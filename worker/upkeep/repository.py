@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 
 from connectors.contract import ListingState
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, table_of
+from worker.store.cursors import forget_cursor as forget
 from worker.store.tables import (
     ChannelRow,
     Cursor,
@@ -61,12 +62,24 @@ def lock_cursor(transaction: Transaction) -> str | None:
 
 def forget_cursor(transaction: Transaction, now: datetime) -> None:
     """Start the feed anew; nothing that was certain because of it is certain any more."""
-    transaction.execute(delete(Cursor).where(Cursor.name == FEED))
+    forget(transaction, FEED)
     anchored = ListingRow.anchor_total.is_not(None)
     # Locked in one order for everybody.
     transaction.execute(select(ListingRow.listing_id).where(anchored).order_by(ListingRow.listing_id).with_for_update())
     transaction.execute(
         update(ListingRow).where(anchored).values(anchor_certain=False, anchor_adjustment=None, anchor_at=now)
+    )
+
+
+def end_marks(transaction: Transaction) -> Sequence[str]:
+    """Nobody knows any more who closed what: no listing counts as closed by us. Returns those that did."""
+    return sorted(
+        transaction.scalars(
+            update(ListingRow)
+            .where(ListingRow.closed_by_us_at.is_not(None))
+            .values(closed_by_us_at=None)
+            .returning(ListingRow.listing_id)
+        )
     )
 
 

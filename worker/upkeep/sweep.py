@@ -13,11 +13,12 @@ from typing import Any
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Listing, Marketplace, StockKind
-from worker.alerts import Anomalies, Kind
+from connectors.contract import Listing, Marketplace, StockKind, UnreadableListing
+from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
+from worker.reconcile.findings import unreadable_fingerprint, unreadable_listing
 from worker.store import Store, Transaction
 from worker.store.tables import HoldScope, JournalKind
 from worker.store.totals import note_totals
@@ -55,6 +56,7 @@ class Sweeper:
         self._accounts.admit(HoldScope.MARKETPLACE, self._name)
         swept_at = self._clock.now()
         seen = 0
+        unreadable: list[Finding] = []
         pages = iter(self._marketplace.listings())
         while True:
             with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
@@ -62,16 +64,29 @@ class Sweeper:
             if page is None:
                 break
             seen += len(page)
-            self._take_page(page, swept_at)
+            self._take_page([listing for listing in page if isinstance(listing, Listing)], swept_at)
+            found = [_unreadable(entry) for entry in page if isinstance(entry, UnreadableListing)]
+            if found:
+                self._anomalies.open(*found)
+                unreadable += found
             on_page(seen)
         with self._store.write() as transaction:
             missing = repository.unseen_by_sweep(transaction, swept_at)
             repository.ask_for_look(transaction, missing, self._clock.now())
             self._anomalies.resolve_in(
-                transaction, [fingerprint(Kind.CURSOR_TOO_OLD)], "a full sweep has compared every listing"
+                transaction,
+                [fingerprint(Kind.CURSOR_TOO_OLD), fingerprint(Kind.UNREADABLE_CHANGE)],
+                "a full sweep has compared every listing",
             )
-        log.info("swept", listings=seen, missing=len(missing))
+        self._resolve_readable({finding.fingerprint for finding in unreadable})
+        log.info("swept", listings=seen, missing=len(missing), unreadable=len(unreadable))
         return seen
+
+    def _resolve_readable(self, unreadable: set[str]) -> None:
+        """What an earlier sweep could not read, and this one could."""
+        open_ones = self._anomalies.list(kind=Kind.UNREADABLE_LISTING)
+        prints = {unreadable_fingerprint(view.listing_id) for view in open_ones}
+        self._anomalies.resolve(sorted(prints - unreadable), "a sweep could read it")
 
     def _take_page(self, page: Sequence[Listing], swept_at: datetime) -> None:
         with self._store.write() as transaction:
@@ -127,10 +142,14 @@ class Sweeper:
         note_totals(transaction, [listing.listing_id for listing in listings], self._clock.now())
 
 
+def _unreadable(entry: UnreadableListing) -> Finding:
+    return unreadable_listing(entry.listing_id, entry.reason)
+
+
 def _differs(listing: Listing, held: Any) -> bool:
+    if listing.state is not held.state or listing.stock.kind is not held.stock_kind:
+        return True
     if held.next_attempt_at is not None:
         # A compare-and-set is about to tell, at no cost.
         return False
-    if listing.state is not held.state or listing.stock.kind is not held.stock_kind:
-        return True
     return listing.stock.kind is StockKind.COUNTED and listing.stock.total != held.total

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from connectors.budget import Priority, Scope
-from connectors.contract import Closable
+from connectors.contract import Closable, Listing, UnreadableListing
 from connectors.errors import Unreadable
 from connectors.http import Toolbox
 from connectors.sandbox.clock import VirtualClock
@@ -50,7 +50,7 @@ class Catalogue:
 
 def sweep(vendor: Vendor, marketplace: SharetribeMarketplace, catalogue: Catalogue) -> list[str]:
     vendor.on(*QUERY).mock(side_effect=catalogue.answer)
-    return [each.listing_id for found in marketplace.listings() for each in found]
+    return [each.listing_id for found in marketplace.listings() for each in found if isinstance(each, Listing)]
 
 
 def spread(count: int, *, every: timedelta = timedelta(seconds=1)) -> Catalogue:
@@ -125,10 +125,44 @@ def test_another_order_than_the_documented_one_is_refused(vendor: Vendor, market
         list(marketplace.listings())
 
 
-def test_a_malformed_listing_is_named(vendor: Vendor, marketplace: SharetribeMarketplace) -> None:
-    vendor.answers(*QUERY, page([listing("listing-7", state="vacant")], [stock(3)]))
-    with pytest.raises(Unreadable, match="listing listing-7: 'vacant' is not a listing state"):
-        list(marketplace.listings())
+@pytest.mark.parametrize(
+    ("broken", "named", "reason"),
+    [
+        (listing("listing-7", state="vacant"), "listing-7", "'vacant' is not a listing state"),
+        (listing("listing-7", createdAt="now"), "listing-7", "is not a timestamp"),
+        ({"id": "listing-7", "type": "listing"}, "listing-7", "attributes"),
+        ({"type": "listing"}, None, "attributes"),
+        (None, None, "data is not an object"),
+    ],
+)
+def test_a_malformed_listing_is_named_and_its_neighbours_go_on(
+    vendor: Vendor, marketplace: SharetribeMarketplace, broken: Any, named: str | None, reason: str
+) -> None:
+    vendor.answers(*QUERY, page([listing("listing-6"), broken, listing("listing-8")], [stock(3)]))
+    [found] = marketplace.listings()
+    assert [each.listing_id for each in found] == ["listing-6", named, "listing-8"]
+    unreadable = found[1]
+    assert isinstance(unreadable, UnreadableListing)
+    assert reason in unreadable.reason
+
+
+def test_a_malformed_listing_at_the_end_of_a_full_page_does_not_end_the_sweep(
+    vendor: Vendor, marketplace: SharetribeMarketplace
+) -> None:
+    first = [listing(f"listing-{n}", createdAt=timestamp(START - timedelta(seconds=n))) for n in range(99)]
+    last = listing("listing-100", createdAt=timestamp(START - timedelta(seconds=100)))
+    vendor.answers(*QUERY, page([*first, listing("listing-99", createdAt=7)], [stock(3)]), page([last], [stock(3)]))
+    found = [each.listing_id for shown in marketplace.listings() for each in shown]
+    assert found == [f"listing-{n}" for n in range(101)]
+
+
+def test_stock_that_came_along_malformed_spoils_its_listing_alone(
+    vendor: Vendor, marketplace: SharetribeMarketplace
+) -> None:
+    vendor.answers(*QUERY, page([listing("listing-7")], [None, {"type": "stock"}]))
+    [[found]] = marketplace.listings()
+    assert isinstance(found, UnreadableListing)
+    assert "currentStock did not come along" in found.reason
 
 
 def test_a_sweep_lets_others_go_first(vendor: Vendor, toolbox: Toolbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.contract import Channel, Gone, Hooks, Order, OrderPage, OrderRef
+from connectors.contract import Channel, Gone, Hooks, Order, OrderPage, OrderRef, UnreadableOrder
 from connectors.errors import ConnectorError, NotFound, Rejected, Unauthorized, Unavailable, Unreadable
 from connectors.shopify import ShopifyChannel
 from connectors.shopify.documents import PageShape
@@ -464,7 +464,10 @@ def test_recent_reads_ids_and_revisions_page_by_page(vendor: Vendor, shop: Shopi
 
 
 @pytest.mark.parametrize("node", [None, {}, {"id": "7", "updatedAt": OLD}, {"id": order_gid(7), "updatedAt": "now"}])
-def test_a_malformed_revision_is_unreadable(vendor: Vendor, shop: ShopifyChannel, node: Any) -> None:
-    vendor.will("Recent", orders_page(node))
-    with pytest.raises(Unreadable):
-        list(shop.recent(SINCE))
+def test_a_malformed_revision_is_named_and_its_neighbours_go_on(
+    vendor: Vendor, shop: ShopifyChannel, node: Any
+) -> None:
+    good = [{"id": order_gid(number), "updatedAt": OLD} for number in (1, 2)]
+    vendor.will("Recent", orders_page(good[0], node, good[1]))
+    [found] = shop.recent(SINCE)
+    assert [type(each) for each in found] == [OrderRef, UnreadableOrder, OrderRef]
