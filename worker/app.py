@@ -43,7 +43,6 @@ def make_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
-        worker_consumer="worker.messages:Consumer",
         # Else whoever reaches the broker can shut workers down. What they do is told by rows, metrics and the log.
         worker_enable_remote_control=False,
         worker_soft_shutdown_timeout=30,
