@@ -27,8 +27,8 @@ class SteadfastConsumer(Consumer):  # type: ignore[misc]  # Celery ships no type
     Nothing is owed to a connection that is gone: whatever was not acknowledged is delivered again, or lost, and either
     costs time only (P2).
 
-    Some messages that Celery cannot read end the worker too, and the next one that gets them again. Anybody at the broker
-    can send one; nothing is lost with it.
+    Some messages that Celery cannot read end the worker too, and the next one that gets them again. Anybody at the
+    broker can send one; nothing is lost with it.
     """
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:

@@ -170,7 +170,7 @@ class Inbox:
         for notice in notices:
             match notice:
                 case Order(order_id) if row.channel in self._sharing_a_secret:
-                    batch.looks.add(order_id)
+                    batch.looks[order_id] = row.correlation_id
                     said = "look"
                 case Order():
                     batch.snapshots.append(notice)
