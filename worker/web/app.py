@@ -24,7 +24,7 @@ from worker.web.receiver import Receiver
 
 
 class OneSpelling:
-    """An address has one spelling: no part of ours needs an escape, and a proxy that lets some through reads them too."""
+    """An address has one spelling: none of ours needs an escape, and what is escaped may slip past a proxy's rules."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
