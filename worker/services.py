@@ -10,10 +10,11 @@ import random
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
+from itertools import permutations
 
 import httpx
 
-from config.settings import ChannelSettings, Settings
+from config.settings import ChannelSettings, Settings, secrets_of
 from connectors.budget import Budgets, LocalBudgets
 from connectors.clock import Clock, SystemClock
 from connectors.contract import Channel, Marketplace
@@ -107,7 +108,14 @@ class Services:
         self.breakers = Breakers(store, clock, self.anomalies, self.holds)
         self.accounts = Accounts(store, self.holds, self.anomalies, self.breakers)
         self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))
-        self.inbox = Inbox(store, clock, self.intake, self.anomalies, self.channels)
+        self.inbox = Inbox(
+            store,
+            clock,
+            self.intake,
+            self.anomalies,
+            self.channels,
+            sharing_a_secret=_sharing_a_secret(self.settings.channels),
+        )
         self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.accounts, self.channels, lease=lease)
         self.poller = Poller(store, clock, self.intake, self.anomalies, self.accounts, self.channels)
         self.settler = Settler(store, clock, self.marketplace, self.anomalies, self.holds, settle_after=settle_after)
@@ -217,6 +225,12 @@ class Services:
             if end is not None:
                 end()
         self.store.dispose()
+
+
+def _sharing_a_secret(channels: Mapping[str, ChannelSettings]) -> frozenset[str]:
+    """The channels that hold a secret another one holds too, as shops of one app do."""
+    held = {name: secrets_of(channel.options) for name, channel in channels.items()}
+    return frozenset(one for one, other in permutations(held, 2) if held[one] & held[other])
 
 
 def _open_marketplace(settings: Settings, toolbox: Toolbox) -> Marketplace:

@@ -230,7 +230,9 @@ def test_an_unknown_channel_is_not_there(site: Site) -> None:
     assert site.deliveries() == []
 
 
-@pytest.mark.parametrize("path", ["/hooks/toys/", "//hooks/toys", "/hooks/toys%2f", "/hooks/./toys", "/hooks/toys%00"])
+@pytest.mark.parametrize(
+    "path", ["/hooks/toys/", "//hooks/toys", "/hooks%2ftoys", "/hooks/%74oys", "/hooks/./toys", "/hooks/toys%00"]
+)
 def test_no_other_spelling_of_an_address_is_there_nor_leads_to_it(site: Site, path: str) -> None:
     body = order_body()
     head = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,13 +59,24 @@ class Inbox:
     """Stores deliveries and turns them into snapshots or fetches."""
 
     def __init__(
-        self, store: Store, clock: Clock, intake: Intake, anomalies: Anomalies, channels: Mapping[str, Channel]
+        self,
+        store: Store,
+        clock: Clock,
+        intake: Intake,
+        anomalies: Anomalies,
+        channels: Mapping[str, Channel],
+        *,
+        sharing_a_secret: Container[str] = (),
     ) -> None:
+        """What is signed with a secret that two channels share may be either's: for these, an order in a body is only a
+        reason to fetch it.
+        """
         self._store = store
         self._clock = clock
         self._intake = intake
         self._anomalies = anomalies
         self._channels = channels
+        self._sharing_a_secret = sharing_a_secret
 
     def put(self, deliveries: Sequence[Incoming]) -> int:
         """Store deliveries in one commit; returns how many were new. Idempotent by (channel, delivery id, digest)."""
@@ -158,6 +169,9 @@ class Inbox:
         said = "nothing"
         for notice in notices:
             match notice:
+                case Order(order_id) if row.channel in self._sharing_a_secret:
+                    batch.looks[order_id] = row.correlation_id
+                    said = "look"
                 case Order():
                     batch.snapshots.append(notice)
                     batch.told_by[notice.order_id] = row.correlation_id

@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker import schedule
 from worker.doorbell import Doorbell
@@ -18,6 +21,19 @@ from worker.web.batching import MOST_WAITING, Batcher
 from worker.web.health import Health
 from worker.web.metrics import Meters, Metrics
 from worker.web.receiver import Receiver
+
+
+class OneSpelling:
+    """An address has one spelling: none of ours needs an escape, and what is escaped may slip past a proxy's rules."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and b"%" in scope["raw_path"]:
+            await PlainTextResponse("Not Found", status_code=404)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def create_app(services: Services, bell: Doorbell | None, *, most_waiting: int = MOST_WAITING) -> Starlette:
@@ -63,7 +79,7 @@ def create_app(services: Services, bell: Doorbell | None, *, most_waiting: int =
         yield
         await batcher.close()
 
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=[Middleware(OneSpelling)], lifespan=lifespan)
     # Else a slash too many is answered with a redirect to whatever host the request names.
     app.router.redirect_slashes = False
     return app
