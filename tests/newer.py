@@ -39,6 +39,10 @@ TAKES_AWAY = Step(
     after_deploy=True,
 )
 ADDS_MORE = Step('op.create_table("shades", sa.Column("name", sa.String(16), primary_key=True))')
+REMOVES = Step(
+    'with op.batch_alter_table("listings", recreate="auto") as table: table.drop_column("shade")', after_deploy=True
+)
+"""Takes away what `ADDS` added: nothing that this code needs."""
 BREAKS = Step("""op.execute("DELETE FROM channels"); op.execute("DELETE FROM orders")""", after_deploy=True)
 
 

@@ -22,6 +22,7 @@ from worker.demo import replay, sales, setting
 from worker.demo.main import Options, Scene
 from worker.demo.processes import ServerProcess
 
+CODE = Path(__file__).parents[2]
 LINES = 1500
 WITHIN_SECONDS = 120.0
 
@@ -105,8 +106,7 @@ class ServiceScene(KilledScene):
     def _start_trueup(self) -> None:
         self._write_port(f'\n[broker]\nurl = "{self._redis_url}"\n')
         self._workers = [self._run("worker"), self._run("worker")]
-        self._run("beat")
-        self._run("web")
+        self.beat, self.web = self._run("beat"), self._run("web")
         self._trueup = Silent()  # type: ignore[assignment]
         self._receiver_url = f"http://127.0.0.1:{self.port}"
         deadline = time.monotonic() + WITHIN_SECONDS
@@ -122,10 +122,12 @@ class ServiceScene(KilledScene):
         except httpx.TransportError:
             return False
 
-    def _run(self, command: str) -> subprocess.Popen[bytes]:
+    def _run(self, command: str, *, code: Path = CODE) -> subprocess.Popen[bytes]:
         with (self._folder / f"{command}-{time.monotonic_ns()}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", "from worker.cli import main; main()", command, "--config", self._configuration],
+                cwd=code,
+                env=os.environ | {"PYTHONPATH": str(code)},
                 stdout=log,
                 stderr=log,
             )

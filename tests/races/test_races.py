@@ -10,22 +10,24 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from connectors.contract import ListingState, Look, UnreadableOrder
 from tests.races.sides import Race
 from tests.servers import PostgresServer
 from tests.world import CHANNEL, World
+from worker.alerts import Finding, Kind
+from worker.housekeeping import Housekeeping
 from worker.links.service import Links
 from worker.reconcile.decide import Decisions
 from worker.services import Services
-from worker.store import Store
+from worker.store import StorageUnavailable, Store
 from worker.store.bulk import insert_rows
 from worker.store.migrate import newest_revision, present_revision, upgrade
-from worker.store.tables import ChannelRow, Delivery, HoldReason, HoldScope, Operation
+from worker.store.tables import Alert, AlertState, ChannelRow, Delivery, HoldReason, HoldScope, ListingRow, Operation
 from worker.store.ticks import claim_tick
 
-THE_FEEDS_PAGE = "SELECT .* FROM listings WHERE .* FOR UPDATE"
+THE_FEEDS_PAGE = "FROM (cursors|listings) WHERE .* FOR UPDATE"
 
 
 def import_links(rooms: Services, *rows: str, channel: str = CHANNEL) -> None:
@@ -545,3 +547,50 @@ def test_a_tick_is_claimed_by_one_of_two_beats(world: World, race: Race) -> None
             after="INSERT INTO ticks|UPDATE ticks",
         )
         assert sorted(claimed) == [False, True]
+
+
+def test_who_must_give_way_in_a_deadlock_finds_the_database_unavailable_and_nothing_written(
+    world: World, race: Race
+) -> None:
+    """There is one order of locks. A migration or an operator's own session may keep another."""
+    for listing_id in ("L1", "L2"):
+        world.listing(listing_id, 10)
+
+    def rename(store: Store, *listing_ids: str) -> str:
+        try:
+            with store.write() as transaction:
+                for listing_id in listing_ids:
+                    transaction.execute(
+                        text("UPDATE listings SET title = :title WHERE listing_id = :name"),
+                        {"title": listing_ids[0], "name": listing_id},
+                    )
+        except StorageUnavailable as error:
+            return str(error)
+        return "renamed"
+
+    done = race.run(
+        lambda: rename(race.a.store, "L1", "L2"), lambda: rename(race.b.store, "L2", "L1"), after="UPDATE listings"
+    )
+
+    assert done.count("renamed") == 1
+    winner, loser = ("L1", done[1]) if done[0] == "renamed" else ("L2", done[0])
+    assert "deadlock" in loser
+    assert {row.title for row in world.rows(ListingRow.title)} == {winner}
+
+
+def test_an_anomaly_that_is_forgotten_while_it_comes_back_is_opened_anew(world: World, race: Race) -> None:
+    finding = Finding(Kind.CLOCK_SKEW, "The clocks differ.", key="shop")
+    world.services.anomalies.open(finding)
+    world.services.anomalies.resolve([finding.fingerprint], "they agree")
+    with world.store.write() as transaction:
+        transaction.execute(update(Alert).values(state=AlertState.SENT, sent_at=world.clock.now()))
+    world.pass_time(timedelta(days=800).total_seconds())
+
+    race.run(
+        lambda: race.a.services.anomalies.open(finding),
+        Housekeeping(race.b.services).forget,
+        after="INSERT INTO anomalies",
+    )
+
+    assert world.anomalies() == ["clock-skew"]
+    assert [row.state for row in world.rows(Alert.state)] == [AlertState.WAITING]

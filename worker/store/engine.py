@@ -3,6 +3,10 @@
 SQLite runs in WAL mode with `synchronous=FULL`: what is committed survives the machine. It takes one writer at a time,
 so writers of this process queue on a lock of ours, which is fair, instead of on SQLite's busy time-out, which is not;
 a write transaction begins IMMEDIATE, so that it never fails half-way because another process wrote first.
+
+On PostgreSQL rows are locked in one order for everybody, so that no two transactions wait for each other: channel,
+orders by id, listings by id, then what hangs on them (pairs, operations, adjustments, holds), anomalies by fingerprint
+last; each kind once in a transaction. Work queues are claimed with SKIP LOCKED, which waits for nobody.
 """
 
 from __future__ import annotations
@@ -28,8 +32,9 @@ CONNECT_TIMEOUT_SECONDS = 5
 
 
 class StorageUnavailable(Exception):
-    """The database cannot be reached or cannot write (down, read-only, disk full). Nothing of the transaction stands,
-    unless the connection broke in the commit itself: every step of trueup bears being repeated.
+    """The database cannot be reached or cannot write (down, read-only, disk full), or made this transaction give way to
+    another. Nothing of the transaction stands, unless the connection broke in the commit itself: every step of trueup
+    bears being repeated, and the schedule repeats it.
     """
 
 
