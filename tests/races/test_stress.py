@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
+from connectors.errors import ConnectorError
 from tests.races.sides import Side
 from tests.world import CHANNEL, World
 from worker.housekeeping import Housekeeping
@@ -64,7 +65,9 @@ class Chance:
             weights = [weight for weight, _ in self.actions]
             for _ in range(ACTIONS):
                 [(_, action)] = self.random.choices(self.actions, weights)
-                action()
+                # As a task would: a vendor that rests is asked later. A database that says no is a failure here.
+                with contextlib.suppress(ConnectorError):
+                    action()
         finally:
             event.remove(self.side.store.engine, "before_cursor_execute", self._pause)
 
@@ -129,6 +132,8 @@ def test_whatever_several_processes_do_at_once(world: World, url: str, seed: int
             side.close()
 
     world.marketplace.faults.clear()
+    # Whoever rests has rested by then.
+    world.pass_time(600)
     for listing_id in LISTINGS:
         world.services.holds.lift(HoldScope.LISTING, listing_id, by="the end")
     while world.services.inbox.drain():
