@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from connectors.errors import NotFound, OutcomeUnknown, RateLimited, Unavailable
 from tests.world import CHANNEL, World
 from worker.breaker import Breakers
 from worker.breaker.rules import FAILURES, LONGEST_PAUSE, RAMP, State
+from worker.store import Transaction
 from worker.store.tables import BreakerRow, HoldScope
 from worker.tasks import Tasks, _quietly
 
@@ -174,6 +176,43 @@ def test_a_vendor_that_loses_an_answer_now_and_then_gets_through_the_ramp(world:
         answer(breakers)
         answer(breakers)
     assert breakers.grant(*MARKET, 1000) == 1000
+
+
+def test_an_answer_that_meets_a_failure_being_written_does_not_hide_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breakers = process(world)
+    write = world.store.write
+    meets = [False]
+
+    def meeting() -> AbstractContextManager[Transaction]:
+        if meets.pop():
+            # Another call of this process is answered while the failure waits for its transaction.
+            meets.append(False)
+            answer(breakers)
+        else:
+            meets.append(False)
+        return write()
+
+    monkeypatch.setattr(world.store, "write", meeting)
+    for _ in range(3 * FAILURES):
+        fail(breakers)
+        meets[:] = [True]
+        fail(breakers)
+        answer(breakers)
+    assert breakers.grant(*MARKET, 32) == 32
+    assert world.rows(BreakerRow.account) == []
+
+
+def test_the_one_who_tries_is_waited_for_as_long_as_a_lease(world: World) -> None:
+    opened(world)
+    world.pass_time(2)
+    lease = timedelta(seconds=world.services.settings.policy.lease_seconds)
+    assert world.services.breakers.grant(*MARKET) == 1
+    world.pass_time(lease.total_seconds() - 1)
+    assert world.services.breakers.grant(*MARKET) == 0
+    world.pass_time(2)
+    assert world.services.breakers.grant(*MARKET) == 1
 
 
 def test_an_answer_to_a_call_from_before_it_opened_says_nothing(world: World) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -34,14 +34,21 @@ def account_key(scope: HoldScope, name: str) -> str:
 class Breakers:
     """The breakers of all accounts, as one process sees them. Safe for use from several threads."""
 
-    def __init__(self, store: Store, clock: Clock, anomalies: Anomalies, holds: Holds) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, anomalies: Anomalies, holds: Holds, *, probe: timedelta = PROBE
+    ) -> None:
+        """`probe` is for how long the process that tries an account is waited for: like a lease, should it die."""
+        self._probe = probe
         self._store = store
         self._clock = clock
         self._anomalies = anomalies
         self._holds = holds
         self._lock = threading.Lock()
-        self._troubled: set[str] = set()
-        """Accounts of which this process has seen a failure, or that it tries: their next answer is news."""
+        self._troubled: dict[str, int] = {}
+        """Accounts of which this process has written a failure, or that it tries: their next answer is news. Each time
+        gets a number of its own.
+        """
+        self._times = 0
         self._open_until: dict[str, datetime] = {}
 
     def grant(self, scope: HoldScope, name: str, wanted: int = 1) -> int:
@@ -69,10 +76,9 @@ class Breakers:
 
     def _grant_probe(self, account: str, now: datetime) -> int:
         with self._store.write() as transaction:
-            granted = repository.claim_probe(transaction, account, now, now + PROBE)
+            granted = repository.claim_probe(transaction, account, now, now + self._probe)
         if granted:
-            with self._lock:
-                self._troubled.add(account)
+            self._await_news(account)
         return int(granted)
 
     def _grant_ramping(self, account: str, now: datetime, wanted: int) -> int:
@@ -136,8 +142,19 @@ class Breakers:
     def _failed(self, scope: HoldScope, name: str, error: ConnectorError) -> None:
         account = account_key(scope, name)
         now = self._clock.now()
+        try:
+            self._write_failure(scope, name, account, now, error)
+        finally:
+            # Only now: an answer that was read before the failure was written says nothing about what comes after.
+            self._await_news(account)
+
+    def _await_news(self, account: str) -> None:
         with self._lock:
-            self._troubled.add(account)
+            self._times += 1
+            self._troubled[account] = self._times
+
+    def _write_failure(self, scope: HoldScope, name: str, account: str, now: datetime, error: ConnectorError) -> None:
+        with self._lock:
             if now < self._open_until.get(account, now):
                 return
         try:
@@ -170,7 +187,8 @@ class Breakers:
 
     def _answered(self, scope: HoldScope, name: str, asked_at: datetime) -> None:
         account = account_key(scope, name)
-        if account not in self._troubled:
+        troubled_since = self._troubled.get(account)
+        if troubled_since is None:
             return
         try:
             with self._store.write() as transaction:
@@ -188,8 +206,9 @@ class Breakers:
             return
         if after is None or after.open_until is None:
             with self._lock:
-                self._troubled.discard(account)
-                self._open_until.pop(account, None)
+                if self._troubled.get(account) == troubled_since:
+                    del self._troubled[account]
+                    self._open_until.pop(account, None)
 
     def _resolve(self, transaction: Transaction, scope: HoldScope, name: str) -> None:
         found = fingerprint(Kind.NOT_ANSWERING, channel=_channel(scope, name), key=name)
