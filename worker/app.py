@@ -17,6 +17,9 @@ QUEUES = ("intake", "reconcile", "upkeep")
 
 MEMORY_POLLING_SECONDS = 0.02
 
+RING = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+"""How a ring is tried again: hardly, nobody waits for a broker that is down."""
+
 CORRELATION_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 """What is taken from a message as one: it goes into rows and log lines, and anybody at the broker can send it."""
 
@@ -52,6 +55,10 @@ def make_app(settings: Settings) -> Celery:
         task_default_queue="upkeep",
         task_create_missing_queues=False,
         broker_connection_retry_on_startup=True,
+        # For ever: after a hundred tries, an hour perhaps, Celery would end the worker.
+        broker_connection_max_retries=None,
+        # RabbitMQ's own; a line that carries nothing any more is noticed within a minute.
+        broker_heartbeat=30,
         broker_connection_timeout=5,
         broker_pool_limit=10,
         broker_transport_options=_transport_options(url),
@@ -75,12 +82,9 @@ def _transport_options(url: str) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 15,
             "retry_on_timeout": True,
-            # Of a ring: nobody waits for a broker that is down. The worker's own connection is retried for ever.
-            "max_retries": 1,
-            "interval_start": 0,
-            "interval_max": 0.2,
+            **RING,
         }
-    return {}
+    return {**RING}
 
 
 @signals.setup_logging.connect

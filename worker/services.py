@@ -105,7 +105,7 @@ class Services:
             group=timedelta(seconds=self.settings.alerts.group_seconds),
         )
         self.holds = Holds(store, clock)
-        self.breakers = Breakers(store, clock, self.anomalies, self.holds)
+        self.breakers = Breakers(store, clock, self.anomalies, self.holds, probe=lease)
         self.accounts = Accounts(store, self.holds, self.anomalies, self.breakers)
         self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))
         self.inbox = Inbox(

@@ -51,6 +51,7 @@ class Postgres(Part):
             [binaries / "postgres", "-D", self._cluster, *where, "-c", "fsync=on", "-c", "max_connections=200"],
             ready=self._answers,
             user=user,
+            directory=folder,
         )
         made = subprocess.run(
             [binaries / "initdb", "-D", self._cluster, "-U", "trueup", "-A", "trust", "-E", "UTF8", "--locale=C"],
@@ -148,7 +149,7 @@ class RabbitServer(Part):
             "ERL_EPMD_PORT": str(epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
-        super().__init__("rabbitmq", folder, [RABBITMQ], ready=self._answers, environment=environment)
+        super().__init__("rabbitmq", folder, [RABBITMQ], ready=self._answers, environment=environment, directory=folder)
 
     def url(self, port: int | None = None) -> str:
         return f"amqp://guest:guest@127.0.0.1:{port or self.port}//"
@@ -179,7 +180,7 @@ def rabbitmq(folder: Path) -> Iterator[RabbitServer]:
         raise MissingError("There is no RabbitMQ here. Install it (Debian: apt-get install rabbitmq-server).")
     port = servers.free_port()
     # Erlang would start this one by itself and leave it behind.
-    names = Part("epmd", folder, [epmd, "-port", str(port), "-address", "127.0.0.1"])
+    names = Part("epmd", folder, [epmd, "-port", str(port), "-address", "127.0.0.1"], directory=folder)
     names.start()
     server = RabbitServer(folder, port)
     try:

@@ -31,8 +31,9 @@ class Part:
         ready: Callable[[], bool] | None = None,
         user: str | None = None,
         environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
     ) -> None:
-        """`ready` tells whether it answers: then `start` waits for that."""
+        """`ready` tells whether it answers: then `start` waits for that. `directory` is where it works."""
         self.name = name
         self.log_path = folder / f"{name}.log"
         self.fault = threading.Lock()
@@ -41,7 +42,7 @@ class Part:
         """Exit codes of lives that nobody took."""
         self.did_not_end = 0
         """How often it had to be killed although it was only asked to end."""
-        self._folder = folder
+        self._directory = directory
         self._command = command
         self._ready = ready
         self._user = user
@@ -59,7 +60,7 @@ class Part:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    cwd=self._folder if self._user else None,
+                    cwd=self._directory,
                     user=self._user,
                     env=self._environment,
                     # Ctrl-C reaches the whole process group of a terminal; who stops when is for the run to say.

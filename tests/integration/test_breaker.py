@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from connectors.errors import NotFound, OutcomeUnknown, RateLimited, Unavailable
 from tests.world import CHANNEL, World
-from worker.breaker import Breakers, repository
+from worker.breaker import Breakers
 from worker.breaker.rules import FAILURES, LONGEST_PAUSE, RAMP, State
+from worker.store import Transaction
 from worker.store.tables import BreakerRow, HoldScope
 from worker.tasks import Tasks, _quietly
 
@@ -177,20 +178,41 @@ def test_a_vendor_that_loses_an_answer_now_and_then_gets_through_the_ramp(world:
     assert breakers.grant(*MARKET, 1000) == 1000
 
 
-def test_an_answer_while_a_failure_is_being_recorded_does_not_leave_it_counted(world: World) -> None:
+def test_an_answer_that_meets_a_failure_being_written_does_not_hide_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     breakers = process(world)
-    insert = repository.insert
+    write = world.store.write
+    meets = [False]
 
-    def meanwhile(*arguments: Any) -> bool:
-        breakers._answered(*MARKET, world.clock.now())
-        return insert(*arguments)
+    def meeting() -> AbstractContextManager[Transaction]:
+        if meets.pop():
+            # Another call of this process is answered while the failure waits for its transaction.
+            meets.append(False)
+            answer(breakers)
+        else:
+            meets.append(False)
+        return write()
 
-    for _ in range(FAILURES):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(repository, "insert", meanwhile)
-            fail(breakers)
+    monkeypatch.setattr(world.store, "write", meeting)
+    for _ in range(3 * FAILURES):
+        fail(breakers)
+        meets[:] = [True]
+        fail(breakers)
         answer(breakers)
-    assert breakers.grant(*MARKET) == 1
+    assert breakers.grant(*MARKET, 32) == 32
+    assert world.rows(BreakerRow.account) == []
+
+
+def test_the_one_who_tries_is_waited_for_as_long_as_a_lease(world: World) -> None:
+    opened(world)
+    world.pass_time(2)
+    lease = timedelta(seconds=world.services.settings.policy.lease_seconds)
+    assert world.services.breakers.grant(*MARKET) == 1
+    world.pass_time(lease.total_seconds() - 1)
+    assert world.services.breakers.grant(*MARKET) == 0
+    world.pass_time(2)
+    assert world.services.breakers.grant(*MARKET) == 1
 
 
 def test_an_answer_to_a_call_from_before_it_opened_says_nothing(world: World) -> None:

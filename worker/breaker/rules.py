@@ -24,7 +24,9 @@ IN_A_ROW = timedelta(seconds=60)
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=60)
 PROBE = timedelta(seconds=90)
-"""How long the one who tries is waited for: longer than a read with all its retries usually takes."""
+"""How long the one who tries is waited for, unless told otherwise: longer than a read with all its retries usually
+takes.
+"""
 RAMP = timedelta(seconds=30)
 DOUBLES_EVERY = timedelta(seconds=5)
 """While it ramps: from one call a second, doubling."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -35,14 +35,21 @@ def account_key(scope: HoldScope, name: str) -> str:
 class Breakers:
     """The breakers of all accounts, as one process sees them. Safe for use from several threads."""
 
-    def __init__(self, store: Store, clock: Clock, anomalies: Anomalies, holds: Holds) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, anomalies: Anomalies, holds: Holds, *, probe: timedelta = PROBE
+    ) -> None:
+        """`probe` is for how long the process that tries an account is waited for: like a lease, should it die."""
+        self._probe = probe
         self._store = store
         self._clock = clock
         self._anomalies = anomalies
         self._holds = holds
         self._lock = threading.Lock()
-        self._troubled: set[str] = set()
-        """Accounts of which this process has seen a failure, or that it tries: their next answer is news."""
+        self._troubled: dict[str, int] = {}
+        """Accounts of which this process has written a failure, or that it tries: their next answer is news. Each time
+        gets a number of its own.
+        """
+        self._times = 0
         self._open_until: dict[str, datetime] = {}
 
     def grant(self, scope: HoldScope, name: str, wanted: int = 1) -> int:
@@ -70,10 +77,9 @@ class Breakers:
 
     def _grant_probe(self, account: str, now: datetime) -> int:
         with self._store.write() as transaction:
-            granted = repository.claim_probe(transaction, account, now, now + PROBE)
+            granted = repository.claim_probe(transaction, account, now, now + self._probe)
         if granted:
-            with self._lock:
-                self._troubled.add(account)
+            self._await_news(account)
         return int(granted)
 
     def _grant_ramping(self, account: str, now: datetime, wanted: int) -> int:
@@ -130,25 +136,37 @@ class Breakers:
     def _failed(self, scope: HoldScope, name: str, error: ConnectorError) -> None:
         account = account_key(scope, name)
         now = self._clock.now()
-        if now < self._open_until.get(account, now):
-            return
+        try:
+            self._write_failure(scope, name, account, now, error)
+        finally:
+            # Only now: an answer that was read before the failure was written says nothing about what comes after.
+            self._await_news(account)
+
+    def _await_news(self, account: str) -> None:
+        with self._lock:
+            self._times += 1
+            self._troubled[account] = self._times
+
+    def _write_failure(self, scope: HoldScope, name: str, account: str, now: datetime, error: ConnectorError) -> None:
+        with self._lock:
+            if now < self._open_until.get(account, now):
+                return
         try:
             with self._store.write() as transaction:
-                after = after_failure(None, now)
-                if not repository.insert(transaction, account, after):
-                    held = repository.breaker(transaction, account, lock=True)
-                    after = after_failure(held, now)
-                    if after != held:
-                        repository.write(transaction, account, after)
-                        if after.open_until is not None:
-                            self._opened(transaction, scope, name, after, error)
+                first = after_failure(None, now)
+                if repository.insert(transaction, account, first):
+                    return
+                held = repository.breaker(transaction, account, lock=True)
+                after = after_failure(held, now)
+                if after != held:
+                    repository.write(transaction, account, after)
+                    if after.open_until is not None:
+                        self._opened(transaction, scope, name, after, error)
         except StorageUnavailable as unavailable:
             log.warning("breaker_not_recorded", account=account, error=str(unavailable))
             return
-        with self._lock:
-            # Not before it is committed: an answer that comes meanwhile would find nothing to take back.
-            self._troubled.add(account)
-            if after.open_until is not None:
+        if after.open_until is not None:
+            with self._lock:
                 self._open_until[account] = after.open_until
 
     def _opened(
@@ -163,7 +181,8 @@ class Breakers:
 
     def _answered(self, scope: HoldScope, name: str, asked_at: datetime) -> None:
         account = account_key(scope, name)
-        if account not in self._troubled:
+        troubled_since = self._troubled.get(account)
+        if troubled_since is None:
             return
         try:
             with self._store.write() as transaction:
@@ -171,9 +190,9 @@ class Breakers:
                 after = None if held is None else after_answer(held, asked_at, self._clock.now())
                 if held is not None and after is None:
                     repository.forget(transaction, account)
-                elif held is not None and after is not None and after != held:
+                elif after is not None and after != held:
                     repository.write(transaction, account, after)
-                    if held.open_until is not None:
+                    if held is not None and held.open_until is not None:
                         self._resolve(transaction, scope, name)
                         log.info("breaker_ramps", account=name)
         except StorageUnavailable as unavailable:
@@ -181,8 +200,9 @@ class Breakers:
             return
         if after is None or after.open_until is None:
             with self._lock:
-                self._troubled.discard(account)
-                self._open_until.pop(account, None)
+                if self._troubled.get(account) == troubled_since:
+                    del self._troubled[account]
+                    self._open_until.pop(account, None)
 
     def _resolve(self, transaction: Transaction, scope: HoldScope, name: str) -> None:
         found = fingerprint(Kind.NOT_ANSWERING, channel=_channel(scope, name), key=name)
