@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +180,36 @@ def test_a_parked_delivery_names_its_order_where_that_can_be_read(world: World) 
     [anomaly] = world.services.anomalies.list()
     assert "order 77" in anomaly.message
     assert anomaly.detail["order"] == "77"
+
+
+@pytest.mark.parametrize(
+    ("end", "method", "act"),
+    [
+        ("channel", "orders", lambda world: world.services.poller.poll(CHANNEL)),
+        ("channel", "recent", lambda world: world.services.poller.late_pass(CHANNEL, timedelta(days=1))),
+        ("channel", "order", lambda world: world.fetch()),
+        ("marketplace", "changes", lambda world: world.follow()),
+        ("marketplace", "listings", lambda world: world.services.sweeper.sweep()),
+        ("marketplace", "listing", lambda world: world.upkeep()),
+    ],
+)
+def test_refused_credentials_stop_the_account_whoever_meets_them(
+    world: World, end: str, method: str, act: Callable[[World], object]
+) -> None:
+    order = world.sell("1", {"A": 3})
+    world.deliver(world.channel.put("1", {"A": 1}, revision=order.revision))
+    world.marketplace.add("L", 10)
+    world.follow()
+    account = getattr(world, end)
+    account.calls.clear()
+    account.fail(method, Unauthorized("revoked"))
+    for _ in range(2):
+        with suppress(Unauthorized):
+            act(world)
+        world.pass_time(3600)
+    assert world.holds() == ["re-authorisation"]
+    assert "needs-reauthorisation" in world.anomalies()
+    assert [call[0] for call in account.calls] == [method]
 
 
 def test_refused_credentials_stop_that_channel_alone(world: World) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from config.settings import PolicySettings
 from connectors.contract import ListingState
-from connectors.errors import RateLimited, Rejected, Unavailable
-from tests.world import World
+from connectors.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
+from connectors.sandbox.log import Shown
+from tests.world import CHANNEL, World
 from worker.store import Store
+from worker.store.tables import HoldReason, HoldScope, Operation, OperationKind
 
 TWENTY_MINUTES = 1200
 
@@ -159,6 +161,71 @@ def test_a_closing_whose_answer_was_lost_is_settled_by_the_feed(sold_out: World)
     sold_out.marketplace.edit("L", 1)
     sold_out.settle_down(seconds=60)
     assert state(sold_out) is ListingState.PUBLISHED
+
+
+def closings(world: World) -> list[str]:
+    """The state of every closing, the oldest first."""
+    rows = sorted(world.rows(Operation.id, Operation.kind, Operation.state))
+    return [row.state.value for row in rows if row.kind is OperationKind.CLOSE]
+
+
+def test_a_closing_that_was_not_executed_is_found_absent_after_settle_after_and_sent_again(sold_out: World) -> None:
+    sold_out.marketplace.fail("close", OutcomeUnknown("no answer"))
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    sold_out.pass_time(50)
+    sold_out.upkeep()
+    assert closings(sold_out) == ["unknown"]
+    sold_out.pass_time(15)
+    sold_out.upkeep()
+    assert closings(sold_out) == ["absent", "applied"]
+    assert state(sold_out) is ListingState.CLOSED
+    assert sold_out.listing_row().closed_by_us_at is not None
+
+
+def test_what_somebody_else_closed_while_our_closing_was_lost_is_not_ours(sold_out: World) -> None:
+    close = sold_out.marketplace.close
+
+    def lost(listing_id: str) -> None:
+        sold_out.marketplace.close = close  # type: ignore[method-assign]
+        sold_out.marketplace.set_state(listing_id, ListingState.CLOSED)
+        raise OutcomeUnknown("no answer")
+
+    sold_out.marketplace.close = lost  # type: ignore[method-assign]
+    sold_out.settle_down(seconds=1300, step=10)
+    assert closings(sold_out) == ["rejected"]
+    assert sold_out.listing_row().closed_by_us_at is None
+    sold_out.marketplace.edit("L", 4)
+    sold_out.settle_down(seconds=100)
+    assert sold_out.marketplace.count("open") == 0
+
+
+def test_a_closing_of_ours_that_the_feed_shows_without_an_author_stays_ours(sold_out: World) -> None:
+    sold_out.marketplace.own_events = Shown.ANONYMOUS
+    sold_out.settle_down(seconds=1300, step=10)
+    assert state(sold_out) is ListingState.CLOSED
+    sold_out.marketplace.edit("L", 5)
+    sold_out.settle_down(seconds=100)
+    assert state(sold_out) is ListingState.PUBLISHED
+
+
+def test_a_hold_on_the_listing_stops_its_closing(sold_out: World) -> None:
+    sold_out.services.holds.place(HoldReason.ORPHAN, HoldScope.LISTING, "L", "test")
+    sold_out.settle_down(seconds=1500, step=30)
+    assert sold_out.marketplace.count("close") == 0
+    sold_out.services.holds.lift(HoldScope.LISTING, "L", by="ann")
+    sold_out.settle_down(seconds=120, step=30)
+    assert state(sold_out) is ListingState.CLOSED
+
+
+def test_nothing_is_closed_while_every_channel_is_in_shadow(world: World) -> None:
+    world.services.holds.place(HoldReason.SHADOW, HoldScope.CHANNEL, CHANNEL, "new")
+    world.listing(total=0)
+    world.settle_down(seconds=1500, step=30)
+    assert world.marketplace.count("close") == 0
+    world.services.holds.lift(HoldScope.CHANNEL, CHANNEL, by="ann")
+    world.settle_down(seconds=120, step=30)
+    assert state(world) is ListingState.CLOSED
 
 
 def test_a_refused_closing_is_an_anomaly_and_tried_again(sold_out: World) -> None:

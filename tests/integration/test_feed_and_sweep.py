@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from connectors.contract import ListingState
 from connectors.errors import CursorTooOld
 from connectors.sandbox.log import Origin, Shown
@@ -63,6 +67,14 @@ def test_a_cursor_that_is_too_old_starts_anew_and_sweeps(world: World) -> None:
     world.upkeep()
     assert world.listing_row().total == 6
     assert world.anomalies() == []
+
+
+def test_changes_of_a_type_that_we_do_not_know_are_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = replace(world.marketplace.changes(None), unknown_types=("stock/teleported",))
+    monkeypatch.setattr(world.marketplace, "changes", lambda cursor: page)
+    world.follow()
+    [anomaly] = world.services.anomalies.list()
+    assert (anomaly.kind, "stock/teleported" in anomaly.message) == ("unknown-change-type", True)
 
 
 def test_a_full_sweep_backs_the_feed(world: World) -> None:

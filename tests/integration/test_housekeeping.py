@@ -10,7 +10,7 @@ from connectors.errors import Unauthorized
 from tests.world import CHANNEL, World
 from worker.housekeeping import Housekeeping, hook_address
 from worker.intake.inbox import Incoming
-from worker.store.tables import Delivery
+from worker.store.tables import Delivery, DeliveryState
 
 
 def test_clock_skew_is_an_anomaly_that_resolves_itself(world: World) -> None:
@@ -78,3 +78,15 @@ def test_handled_deliveries_are_forgotten_after_their_days_and_nothing_else(worl
     Housekeeping(world.services).forget()
     assert world.rows(Delivery.id) == []
     assert world.pairs() == [("A", 3, 3, 0)]
+
+
+def test_what_could_not_be_read_is_never_forgotten_but_its_body_is_dropped_after_its_days(world: World) -> None:
+    body = b'{"email": "ann@example.com"'
+    world.services.inbox.put([Incoming(CHANNEL, "d1", "x", "orders", body, True, world.clock.now(), "c")])
+    world.services.inbox.drain()
+    kept = []
+    for days in (6, 2, 100):
+        world.pass_time(timedelta(days=days).total_seconds())
+        Housekeeping(world.services).forget()
+        kept += world.rows(Delivery.state, Delivery.kept)
+    assert kept == [(DeliveryState.PARKED, body), (DeliveryState.PARKED, None), (DeliveryState.PARKED, None)]

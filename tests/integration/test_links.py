@@ -492,6 +492,7 @@ def test_an_order_line_that_counts_there_already_needs_its_units_said(world: Wor
     [
         (Correction("nowhere", "A", "L", "M"), f"Known are: {CHANNEL}"),
         (Correction(CHANNEL, "A", "L", "MISSING"), "trueup sweep"),
+        (Correction(CHANNEL, "A", "L", "OTHERS"), "any_seller"),
         (Correction(CHANNEL, "A", "L", "L"), "--units"),
         (Correction(CHANNEL, "NEVER-SOLD", "L", "M"), "neither a link"),
     ],
@@ -499,6 +500,9 @@ def test_an_order_line_that_counts_there_already_needs_its_units_said(world: Wor
 def test_an_impossible_correction_says_what_to_do(world: World, correction: Correction, said: str) -> None:
     world.listing("L", 10)
     world.listing("M", 10)
+    world.listing("OTHERS", 10, seller="s2")
+    with world.store.write() as transaction:
+        transaction.execute(update(ChannelRow).values(seller_id="s1"))
     load(world, f"{CHANNEL},A,L,1,")
     with pytest.raises(CorrectionRefusedError, match=said):
         corrections(world).make(correction, by="ada")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from connectors.errors import Unavailable
 from tests.doubles import webhook_body
 from tests.world import CHANNEL, World
 from worker.intake.inbox import Incoming
+from worker.store import StorageUnavailable
 from worker.store.tables import Operation, OrderRow, OrderState
 
 DAY = 86_400
@@ -163,6 +165,19 @@ def test_orders_with_applied_units_are_looked_at_again_after_1_7_and_30_days(wor
     assert looked == [1, 2, 3, 3]
 
 
+def test_orders_of_which_no_unit_is_applied_are_not_looked_at_again(world: World) -> None:
+    world.listing(total=3)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.sell("2", {"A": 1})
+    world.sell("3", {"unlinked": 3})
+    world.reconcile()
+    world.pass_time(DAY + 1)
+    world.services.fetcher.look_again()
+    world.fetch()
+    assert [call for call in world.channel.calls if call[0] == "order"] == [("order", "1")]
+
+
 def test_an_order_that_the_index_shows_late_is_found_by_ids_and_revisions(world: World) -> None:
     world.listing(total=10)
     world.link()
@@ -252,6 +267,28 @@ def test_a_failed_page_moves_neither_orders_nor_cursor(world: World) -> None:
     with pytest.raises(Unavailable):
         world.services.poller.poll("shop")
     assert world.pairs() == []
+    world.poll()
+    assert world.pairs() == [("A", 3, 0, 0)]
+
+
+def test_a_page_that_cannot_be_stored_moves_neither_orders_nor_cursor(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.listing(total=10)
+    world.link()
+    world.channel.put("1", {"A": 3})
+    world.pass_time(4)
+    take_in = world.services.intake.take_in
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        take_in(*arguments, **options)
+        raise StorageUnavailable("the disk is full")
+
+    monkeypatch.setattr(world.services.intake, "take_in", interrupted)
+    with pytest.raises(StorageUnavailable):
+        world.services.poller.poll("shop")
+    assert world.pairs() == []
+    monkeypatch.undo()
     world.poll()
     assert world.pairs() == [("A", 3, 0, 0)]
 

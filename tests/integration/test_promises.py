@@ -6,15 +6,16 @@ import pytest
 from sqlalchemy import text
 
 from config.settings import BrokerSettings, PolicySettings, SecretUrl
-from connectors.contract import ListingState
+from connectors.contract import Evidence, ListingState
 from tests.doubles import webhook_body
 from tests.world import CHANNEL, World
 from worker.app import make_app
 from worker.doorbell import Doorbell
+from worker.housekeeping import Housekeeping
 from worker.intake.inbox import Incoming
 from worker.schedule import QUEUE_OF, RECONCILE
 from worker.store import Store
-from worker.store.tables import Operation
+from worker.store.tables import Delivery, Operation
 
 
 def test_p1_exactly_one_effect_under_duplicates_reordering_lost_answers_and_a_takeover(world: World) -> None:
@@ -100,6 +101,20 @@ def test_p4_never_guess(world: World) -> None:
     assert world.total() == 10
 
 
+@pytest.mark.parametrize("fault", ["lost_before", "lost_after"])
+def test_p4_where_the_marketplace_offers_no_evidence_a_person_is_asked(world: World, fault: str) -> None:
+    world.marketplace.evidence = Evidence.NONE
+    world.marketplace.feed_hidden = True
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", fault)
+    world.sell("1", {"A": 3})
+    world.settle_down(seconds=1800, step=30)
+    assert [state for state, *_ in world.operations()] == ["unknown"]
+    assert world.anomalies() == ["outcome-unknown"]
+    assert (world.marketplace.count("adjust"), world.marketplace.count("adjustments")) == (1, 0)
+
+
 @pytest.mark.parametrize("total", [0, 3])
 def test_p5_do_no_harm(store: Store, total: int) -> None:
     world = World(store, policy=PolicySettings(confirm_new_channels=False, close_after_seconds=0))
@@ -154,11 +169,18 @@ def test_p7_cost_follows_change(world: World) -> None:
 
 
 def test_p8_keep_little(world: World) -> None:
-    """What a table holds of an order is ids, SKU, quantities and times."""
+    """What a table holds of an order is ids, SKU, quantities and times; what cannot be read is kept for a while."""
     world.listing(total=10)
     world.link()
     world.sell("1", {"A": 3})
+    raw = Incoming(CHANNEL, "d1", "x", "orders", b'{"email": "ann@example.com"', True, world.clock.now(), "c")
+    world.services.inbox.put([raw])
+    world.services.inbox.drain()
     with world.store.read() as transaction:
         for table in ("orders", "order_lines", "pairs"):
             columns = set(transaction.execute(text(f"SELECT * FROM {table}")).keys())
             assert not columns & {"name", "email", "address", "phone", "price", "customer", "note", "payload"}
+    world.pass_time(8 * 86_400)
+    Housekeeping(world.services).forget()
+    bodies = [row.kept for row in world.rows(Delivery.kept) if row.kept is not None]
+    assert [b"email" in body for body in bodies] == [False]

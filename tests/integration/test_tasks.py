@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from connectors.errors import Unavailable
+from connectors.contract import AccessEnded
+from connectors.errors import CursorTooOld, Unavailable
 from tests.world import CHANNEL, World
 from worker import schedule
+from worker.store.tables import HoldReason, HoldScope
 from worker.tasks import POLL_CHANNEL, Tasks, _quietly
 
 
@@ -110,6 +112,70 @@ def test_a_sale_goes_through_the_tasks_from_poll_to_write(world: World, tasks: T
     assert schedule.RECONCILE in rung.rung
     tasks.reconcile()
     assert world.total() == 7
+
+
+def test_a_channel_that_refuses_our_credentials_is_neither_polled_nor_asked_for_orders(
+    world: World, tasks: Tasks, rung: Rung
+) -> None:
+    order = world.sell("1", {"A": 3})
+    world.deliver(world.channel.put("1", {"A": 1}, revision=order.revision))
+    world.services.holds.place(HoldReason.REAUTHORISATION, HoldScope.CHANNEL, CHANNEL, "revoked")
+    tasks.poll()
+    assert rung.rung == []
+    _quietly(tasks.poll_channel)(CHANNEL)
+    assert world.services.fetcher.drain() == 0
+    assert world.channel.calls == []
+
+
+def test_a_webhook_that_says_our_access_ended_is_put_to_the_test_by_a_poll(
+    world: World, tasks: Tasks, rung: Rung
+) -> None:
+    tasks.poll()
+    rung.rung.clear()
+    world.channel.read = lambda topic, kept: [AccessEnded()]  # type: ignore[method-assign]
+    world.deliver(world.channel.put("1", {"A": 1}))
+    tasks.poll()
+    assert rung.rung == [f"{POLL_CHANNEL} {CHANNEL}"]
+
+
+@pytest.mark.parametrize("hours", [1.1, 40])
+def test_an_order_that_the_index_shows_late_is_found_within_the_hour_or_in_the_daily_pass(
+    world: World, tasks: Tasks, hours: float
+) -> None:
+    """The hourly look reaches ten minutes behind the one before, the daily pass 48 hours."""
+    world.listing(total=10)
+    world.link()
+    tasks.poll_channel(CHANNEL)
+    world.channel.late_in_index.add("1")
+    world.channel.put("1", {"A": 3})
+    world.pass_time(hours * 3600)
+    tasks.poll_channel(CHANNEL)
+    tasks.intake()
+    tasks.reconcile()
+    assert world.total() == 7
+
+
+def test_housekeeping_looks_again_at_orders_whose_deletion_nobody_told(world: World, tasks: Tasks) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    del world.channel.held["1"]
+    world.pass_time(25 * 3600)
+    tasks.housekeeping()
+    tasks.intake()
+    tasks.reconcile()
+    assert world.total() == 10
+
+
+def test_a_feed_begun_anew_is_followed_by_a_sweep_out_of_turn(world: World, tasks: Tasks) -> None:
+    world.listing(total=10)
+    tasks.sweep()
+    world.marketplace.calls.clear()
+    world.marketplace.fail("changes", CursorTooOld("90 days"))
+    world.follow()
+    tasks.sweep()
+    assert world.marketplace.count("listings") == 1
 
 
 def test_a_task_for_a_channel_that_is_gone_does_nothing(tasks: Tasks) -> None:

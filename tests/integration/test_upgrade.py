@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -23,6 +25,7 @@ from tests.servers import PostgresServer
 from tests.world import World
 from worker.store import Store, migrate
 from worker.store.migrate import Revision, UpgradeRefusedError, newest_revision, present_revision, standing, upgrade
+from worker.store.tables import Base
 
 FIRST = "0001"
 APPEND_ONLY = {"journal", "claims"}
@@ -101,6 +104,13 @@ def test_nothing_changes_on_the_way_forward(old: Store) -> None:
 
     assert present_revision(old) == newest_revision()
     assert contents(old, names) == before
+
+
+def test_the_migrations_make_the_tables_that_the_code_describes(empty: Store) -> None:
+    upgrade(empty)
+    with empty.read() as transaction:
+        compared = MigrationContext.configure(transaction, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(compared, Base.metadata) == []
 
 
 def test_the_present_code_goes_on_where_the_old_one_stopped(old: Store) -> None:

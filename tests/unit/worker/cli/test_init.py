@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import stat
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.newer import ADDS, TAKES_AWAY, newer_migrations
 from tests.unit.worker.cli.conftest import Command
 from worker.cli import configuration
+from worker.cli.entry import app
 from worker.store import Store, migrate
 from worker.store.migrate import newest_revision, present_revision
 
@@ -92,6 +96,54 @@ def test_at_a_terminal_init_asks_how_mirrored_orders_are_told(tmp_path: Path) ->
     configuration.write(answers, tmp_path / "trueup.toml")
     written = tomllib.loads((tmp_path / "trueup.toml").read_text())
     assert written["channels"]["acme"]["exclude_tags"] == ["trueup-mirror", "marketplace"]
+
+
+class Terminal(io.StringIO):
+    """Standard input with a person at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_at_a_terminal_is_asked_for_what_is_not_given(
+    trueup: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {
+        "Connector of the marketplace": "sharetribe",
+        "client_id": "app-1",
+        "Name of the first channel": "acme-shop",
+        "The marketplace's id of its seller": "s-1",
+        "shop": "acme.myshopify.com",
+        "access_token": "env:SHOP_TOKEN",
+    }
+
+    def person(question: str, *, default: str, **_options: object) -> str:
+        return next((answer for start, answer in said.items() if question.startswith(start)), default)
+
+    monkeypatch.setattr(typer, "prompt", person)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    with pytest.raises(SystemExit) as ended:
+        app(["init", "--config", str(trueup.config)], prog_name="trueup")
+    assert ended.value.code == 0
+    written = tomllib.loads(trueup.config.read_text())
+    assert (written["marketplace"]["client_id"], written["marketplace"]["client_secret"]) == (
+        "app-1",
+        "env:SHARETRIBE_CLIENT_SECRET",
+    )
+    channel = written["channels"]["acme-shop"]
+    assert (channel["connector"], channel["seller"], channel["shop"], channel["access_token"]) == (
+        "shopify",
+        "s-1",
+        "acme.myshopify.com",
+        "env:SHOP_TOKEN",
+    )
+
+
+def test_nobody_is_asked_where_there_is_no_terminal(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(typer, "prompt", lambda question, **_options: asked.append(question) or "")
+    assert trueup("init").code == 2
+    assert asked == []
 
 
 def test_a_new_channel_starts_in_shadow(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
