@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tests.simulation import hunts
 from tests.simulation.history import Verdict, play
 from tests.simulation.scenario import EVENTS, Scenario, make
-from tests.simulation.shrink import shrink
+from tests.simulation.shrink import MOST_TRIES, shrink
 
 PROGRESS_SECONDS = 10.0
 
@@ -83,14 +83,14 @@ def _one(seed: int, events: int, *, shrinking: bool) -> int:
     return 1
 
 
-def failure(scenario: Scenario, verdict: Verdict, *, shrinking: bool = True) -> str:
+def failure(scenario: Scenario, verdict: Verdict, *, shrinking: bool = True, tries: int = MOST_TRIES) -> str:
     """Everything a person needs to see what happened: the seed, the fewest events, the trace, and how to repeat it."""
     broken = verdict.broken
     assert broken is not None, "nothing is broken"
     size = len(scenario.events)
     if shrinking:
         promise = broken.promise
-        scenario = shrink(scenario, lambda smaller: _breaks(smaller, promise))
+        scenario = shrink(scenario, lambda smaller: _breaks(smaller, promise), tries=tries)
         verdict = play(scenario)
         broken = verdict.broken or broken
     events = "\n".join(f"  {event}" for event in scenario.events)
