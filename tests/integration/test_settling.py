@@ -359,6 +359,21 @@ def test_a_late_execution_that_nobody_signs_puts_its_absence_in_doubt_and_a_pers
     assert world.total() == (9 if decision == "applied" else 6)
 
 
+def test_a_persons_word_that_a_write_was_executed_claims_its_adjustment(world: World) -> None:
+    """Else the adjustment would seem to be an earlier absent write with the same totals, and people be asked again."""
+    world.marketplace.own_events = Shown.ANONYMOUS
+    lose(world, "lost_before")
+    world.marketplace.fail("adjust", "lost_after")
+    world.settle_down(seconds=1000, step=20)
+    assert [state for state, *_ in world.operations()] == ["absent", "unknown"]
+    [doubted] = world.services.anomalies.list()
+    decisions = Decisions(world.store, world.clock, world.services.anomalies)
+    decisions.settle(doubted.detail["operation"], "applied", by="somebody", reason="the marketplace's history")
+    world.settle_down(seconds=900, step=20)
+    assert [state for state, *_ in world.operations()] == ["absent", "applied"]
+    assert (world.total(), world.anomalies()) == (7, [])
+
+
 @pytest.mark.parametrize("shown", [Shown.ANONYMOUS, Shown.MISSING])
 def test_answered_writes_go_on_without_attribution(world: World, shown: Shown) -> None:
     world.marketplace.own_events = shown

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tests.simulation import hunts
 from tests.simulation.history import Verdict, play
 from tests.simulation.scenario import EVENTS, Scenario, make
-from tests.simulation.shrink import shrink
+from tests.simulation.shrink import MOST_TRIES, shrink
 
 PROGRESS_SECONDS = 10.0
 
@@ -30,22 +31,24 @@ class Played:
     cpu_seconds: float
 
 
-def play_seed(seed: int) -> Played:
-    """Play one seed, for a pool of processes."""
+def play_seed(asked: tuple[int, int]) -> Played:
+    """Play one seed with that many events, for a pool of processes."""
+    seed, events = asked
     started = time.process_time()
-    verdict = play(make(seed))
+    verdict = play(make(seed, events=events))
     broken = "" if verdict.broken is None else str(verdict.broken)
     return Played(seed, verdict.events, broken, verdict.counts, time.process_time() - started)
 
 
-def played(seeds: Sequence[int], jobs: int) -> Iterator[Played]:
+def played(seeds: Sequence[int], events: int, jobs: int) -> Iterator[Played]:
     """Play all of these, several at a time, in any order."""
+    asked = [(seed, events) for seed in seeds]
     if jobs == 1:
-        yield from map(play_seed, seeds)
+        yield from map(play_seed, asked)
         return
     # Spawned, so that each begins with a database and an engine of its own.
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=200) as pool:
-        yield from pool.imap_unordered(play_seed, seeds, chunksize=1)
+        yield from pool.imap_unordered(play_seed, asked, chunksize=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,15 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=None, help="play this one, and print its trace")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (one for each core)")
     parser.add_argument("--keep-going", action="store_true", help="play on after a broken promise")
+    parser.add_argument("--events", type=int, default=EVENTS, metavar="N", help=f"of each history ({EVENTS})")
+    parser.add_argument(
+        "--mutants", nargs="*", metavar="NAME", help="instead, look how soon broken variants are caught"
+    )
     parser.add_argument("--no-shrink", action="store_true", help="print a broken history as it is")
     asked = parser.parse_args(arguments)
+    if asked.mutants is not None:
+        return hunts.main(asked.mutants, first=asked.first, most=asked.seeds, events=asked.events, jobs=asked.jobs)
     if asked.seed is not None:
-        return _one(asked.seed, shrinking=not asked.no_shrink)
-    return _many(range(asked.first, asked.first + asked.seeds), asked.jobs, keep_going=asked.keep_going)
+        return _one(asked.seed, asked.events, shrinking=not asked.no_shrink)
+    return _many(range(asked.first, asked.first + asked.seeds), asked.events, asked.jobs, keep_going=asked.keep_going)
 
 
-def _one(seed: int, *, shrinking: bool) -> int:
-    scenario = make(seed)
+def _one(seed: int, events: int, *, shrinking: bool) -> int:
+    scenario = make(seed, events=events)
     verdict = play(scenario)
     if verdict.broken is None:
         _say(verdict.trace.text())
@@ -74,22 +83,23 @@ def _one(seed: int, *, shrinking: bool) -> int:
     return 1
 
 
-def failure(scenario: Scenario, verdict: Verdict, *, shrinking: bool = True) -> str:
+def failure(scenario: Scenario, verdict: Verdict, *, shrinking: bool = True, tries: int = MOST_TRIES) -> str:
     """Everything a person needs to see what happened: the seed, the fewest events, the trace, and how to repeat it."""
     broken = verdict.broken
     assert broken is not None, "nothing is broken"
+    size = len(scenario.events)
     if shrinking:
         promise = broken.promise
-        scenario = shrink(scenario, lambda smaller: _breaks(smaller, promise))
+        scenario = shrink(scenario, lambda smaller: _breaks(smaller, promise), tries=tries)
         verdict = play(scenario)
         broken = verdict.broken or broken
     events = "\n".join(f"  {event}" for event in scenario.events)
     return (
         f"seed {scenario.seed} breaks {broken}\n\n"
         f"played on\n  {scenario.profile}\n\n"
-        f"{len(scenario.events)} of {EVENTS} events are enough:\n{events}\n\n"
+        f"{len(scenario.events)} of {size} events are enough:\n{events}\n\n"
         f"trace of {broken.subject or 'everything'}:\n{verdict.trace.text(broken.subject)}\n\n"
-        f"repeat it with: make simulate SEED={scenario.seed}"
+        f"repeat it with: make simulate SEED={scenario.seed}{'' if size == EVENTS else f' EVENTS={size}'}"
     )
 
 
@@ -98,14 +108,14 @@ def _breaks(scenario: Scenario, promise: str) -> bool:
     return broken is not None and broken.promise == promise
 
 
-def _many(seeds: range, jobs: int, *, keep_going: bool) -> int:
+def _many(seeds: range, size: int, jobs: int, *, keep_going: bool) -> int:
     started = time.monotonic()
     told = started
     events = cpu_seconds = 0.0
     counts: Counter[str] = Counter()
     broken: list[Played] = []
     done = 0
-    for one in played(seeds, jobs):
+    for one in played(seeds, size, jobs):
         done += 1
         events += one.events
         cpu_seconds += one.cpu_seconds
@@ -122,7 +132,7 @@ def _many(seeds: range, jobs: int, *, keep_going: bool) -> int:
     minutes = (time.monotonic() - started) / 60
     _say(_summary(seeds, done, int(events), counts, broken, minutes, cpu_seconds))
     if broken and not keep_going:
-        scenario = make(broken[0].seed)
+        scenario = make(broken[0].seed, events=size)
         _say(failure(scenario, play(scenario)))
     return 1 if broken else 0
 

@@ -41,6 +41,10 @@ LULL = ((15.0, 2),)
 """How the beats ring once the faults have stopped: seconds, and times."""
 
 
+MOST_QUESTIONS = 3
+"""How often people are asked, one thing after the other, before nothing may be left to ask."""
+
+
 @dataclass(slots=True)
 class Verdict:
     """What came of a history."""
@@ -215,10 +219,13 @@ class Deployment:
         promises.examine(self, decided=False)
         if self._over():
             return
-        if self.operator.decide():
+        for left in range(MOST_QUESTIONS, 0, -1):
+            if not self.operator.decide():
+                break
             self._rest(SETTLING + LULL)
-            if not self._over():
-                promises.examine(self, decided=True)
+            if self._over():
+                return
+            promises.examine(self, decided=left == 1)
         self._over()
 
     def _rest(self, rings: Sequence[tuple[float, int]]) -> None:

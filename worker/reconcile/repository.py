@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, case, func, insert, literal, or_, select, update
 
 from connectors.contract import Author, RemoteAdjustment
 from worker.store import AnyRow, Transaction
@@ -455,6 +455,10 @@ def release(transaction: Transaction, owner: str, again_at: Mapping[str, datetim
 # --- retention --------------------------------------------------------------------------------------------------
 
 
+def _decided() -> Any:
+    return func.coalesce(Operation.outcome, "").startswith(DECIDED_BY)
+
+
 def strip_operations(transaction: Transaction, after: str, before: datetime, limit: int) -> str | None:
     """Drop what explains operations settled before `before`, among the `limit` rows behind `after`. Returns the last of
     these rows; None when there are no more.
@@ -466,12 +470,13 @@ def strip_operations(transaction: Transaction, after: str, before: datetime, lim
         Operation.id.in_(rows),
         Operation.state.not_in(UNSETTLED),
         Operation.settled_at < before,
-        or_(Operation.correlation_id != "", Operation.outcome.is_not(None)),
+        or_(Operation.correlation_id != "", and_(Operation.outcome.is_not(None), ~_decided())),
     )
     transaction.execute(
         update(Operation)
         .where(Operation.id.in_(transaction.scalars(settled.with_for_update(skip_locked=True)).all()))
-        .values(outcome=None, correlation_id="")
+        # What a person has decided is not asked again.
+        .values(outcome=case((_decided(), Operation.outcome), else_=None), correlation_id="")
     )
     return str(rows[-1])
 

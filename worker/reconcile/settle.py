@@ -336,15 +336,16 @@ def as_read(listing: Listing, *, doubted: bool) -> dict[str, Any]:
 
 
 def candidate_of(row: Any) -> Candidate:
-    """An operation's row as the examination of evidence needs it."""
+    """An operation's row as the examination of evidence needs it. A person's word that it was executed is an answer."""
+    decided = (row.outcome or "").startswith(repository.DECIDED_BY)
     return Candidate(
         row.id,
         row.expected_total,
         row.new_total,
-        row.answered,
+        answered=row.answered or (decided and row.state is OperationState.APPLIED),
         waiting=row.state is OperationState.PREPARED,
         absent=row.state is OperationState.ABSENT,
-        decided=(row.outcome or "").startswith(repository.DECIDED_BY),
+        decided=decided,
     )
 
 
