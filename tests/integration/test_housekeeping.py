@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from config.settings import WebSettings
 from connectors.contract import Subscription
@@ -84,7 +85,7 @@ def test_what_could_not_be_read_is_never_forgotten_but_its_body_is_dropped_after
     body = b'{"email": "ann@example.com"'
     world.services.inbox.put([Incoming(CHANNEL, "d1", "x", "orders", body, True, world.clock.now(), "c")])
     world.services.inbox.drain()
-    kept = []
+    kept: list[Any] = []
     for days in (6, 2, 100):
         world.pass_time(timedelta(days=days).total_seconds())
         Housekeeping(world.services).forget()

@@ -140,10 +140,11 @@ def test_a_person_at_a_terminal_is_asked_for_what_is_not_given(
 
 
 def test_nobody_is_asked_where_there_is_no_terminal(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(typer, "prompt", lambda question, **_options: asked.append(question) or "")
+    def nobody(question: str, **_options: object) -> str:
+        pytest.fail(f"asked for {question}")
+
+    monkeypatch.setattr(typer, "prompt", nobody)
     assert trueup("init").code == 2
-    assert asked == []
 
 
 def test_a_new_channel_starts_in_shadow(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
