@@ -141,7 +141,7 @@ def test_a_person_at_a_terminal_is_asked_for_what_is_not_given(
 
 def test_nobody_is_asked_where_there_is_no_terminal(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(question: str, **_options: object) -> str:
-        pytest.fail(f"asked: {question}")
+        pytest.fail(f"asked for {question}")
 
     monkeypatch.setattr(typer, "prompt", nobody)
     assert trueup("init").code == 2

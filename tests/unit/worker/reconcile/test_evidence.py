@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,13 @@ def test_size_alone_never_claims() -> None:
     assert evidence.matches == ()
     assert evidence.orphans == ("a",)
     assert evidence.without_trace == (1,)
+
+
+@pytest.mark.parametrize("before", [8, 10])
+def test_one_total_alone_never_claims(before: int) -> None:
+    """The write was from 10 to 7: neither what ends at 7 nor what begins at 10 is it."""
+    evidence = examine(before, [0], [entry("a", -1)], [unknown(1, 10, 7)], before - 1)
+    assert (evidence.matches, evidence.orphans) == ((), ("a",))
 
 
 def test_evidence_is_open_while_log_and_total_do_not_meet() -> None:

@@ -23,6 +23,7 @@ from worker.web.metrics import Meters
 from worker.web.receiver import Receiver
 
 CHANNEL = "shop"
+OTHER = "other-shop"
 
 
 class Trusting:
@@ -58,16 +59,18 @@ class Stage:
         self._max_body_bytes = max_body_bytes
 
     def post(self, *requests: tuple[Mapping[str, str], Sequence[bytes]], method: str = "POST") -> list[int]:
-        """Send these one after the other, each body in its pieces; returns the statuses."""
+        """Send these one after the other, each body in its pieces, to the channel that a header names; returns the
+        statuses.
+        """
         return asyncio.run(self._post(requests, method))
 
     async def _post(self, requests: Sequence[tuple[Mapping[str, str], Sequence[bytes]]], method: str) -> list[int]:
         batcher = Batcher(self.stored.extend)
         receiver = Receiver(
-            {CHANNEL: cast("Channel", Trusting())},
+            {name: cast("Channel", Trusting()) for name in (CHANNEL, OTHER)},
             self.clock,
             batcher,
-            Meters(self.registry, [CHANNEL]),
+            Meters(self.registry, [CHANNEL, OTHER]),
             max_body_bytes=self._max_body_bytes,
             ask_for_poll=self.polls.append,
         )
@@ -81,7 +84,7 @@ class Stage:
             scope: dict[str, Any] = {
                 "type": "http",
                 "method": method,
-                "path_params": {"channel": CHANNEL},
+                "path_params": {"channel": headers.get("channel", CHANNEL)},
                 "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
             }
             await receiver(scope, self._receive(messages), self._send(sent))
@@ -189,6 +192,14 @@ def test_a_bad_signature_gets_the_connectors_status_and_leaves_nothing() -> None
     assert stage.stored == []
     assert stage.count("refused") == 20
     assert [line["event"] for line in lines] == ["delivery_refused"]
+
+
+def test_a_flood_of_bad_signatures_hides_no_other_channels_warning() -> None:
+    stage = Stage()
+    with capture_logs() as lines:
+        stage.post(*[({}, [b"forged"])] * 5, ({"channel": OTHER}, [b"forged"]))
+
+    assert [line["channel"] for line in lines] == [CHANNEL, OTHER]
 
 
 def test_a_connector_that_breaks_its_contract_is_no_server_error_and_loses_nothing() -> None:
