@@ -212,6 +212,24 @@ def test_refused_credentials_stop_the_account_whoever_meets_them(
     assert [call[0] for call in account.calls] == [method]
 
 
+@pytest.mark.parametrize("error", [Rejected("400"), NotFound("no such shop"), Unreadable("200 text/html")])
+@pytest.mark.parametrize(("method", "channel"), [("orders", CHANNEL), ("changes", None)])
+def test_an_account_whose_news_cannot_be_read_is_told_until_they_can(
+    world: World, error: Exception, method: str, channel: str | None
+) -> None:
+    if channel is not None:
+        world.channel.fail(method, error)
+    else:
+        world.marketplace.fail(method, error)
+    ask = world.follow if channel is None else lambda: world.services.poller.poll(CHANNEL)
+    with pytest.raises(type(error)):
+        ask()
+    [anomaly] = world.services.anomalies.list()
+    assert (anomaly.kind, anomaly.channel) == ("unusable-answer", channel)
+    ask()
+    assert world.anomalies() == []
+
+
 def test_refused_credentials_stop_that_channel_alone(world: World) -> None:
     world.channel.fail("orders", Unauthorized("revoked"))
     with pytest.raises(Unauthorized):

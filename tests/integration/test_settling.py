@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from connectors.contract import Adjusted, Listing
-from connectors.errors import OutcomeUnknown
+from connectors.errors import OutcomeUnknown, Unavailable
 from connectors.sandbox.log import Shown
 from tests.world import World
 from worker.reconcile.decide import Decisions
@@ -89,6 +89,16 @@ def test_totals_that_return_to_a_former_value_do_not_book_a_sale_twice(world: Wo
     assert world.total() == 10
     assert world.pairs() == [("A", 3, 3, 0)]
     world.assert_p1()
+
+
+def test_an_unknown_outcome_is_told_even_if_its_evidence_cannot_be_read(world: World) -> None:
+    lose(world, "lost_before")
+    world.marketplace.feed_hidden = True
+    for _ in range(30):
+        world.marketplace.fail("adjustments", Unavailable("down"))
+        world.pass_time(30)
+        world.reconcile()
+    assert "outcome-unknown" in world.anomalies()
 
 
 def test_absent_is_revocable_when_the_request_is_executed_late(world: World) -> None:

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     PARKED_ORDER = "parked-order"
     NEEDS_REAUTHORISATION = "needs-reauthorisation"
     NOT_ANSWERING = "not-answering"
+    UNUSABLE_ANSWER = "unusable-answer"
     WEBHOOK_BROKEN = "webhook-broken"
     CURSOR_TOO_OLD = "cursor-too-old"
     UNREADABLE_LISTING = "unreadable-listing"
@@ -67,6 +68,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.PARKED_ORDER: Severity.ERROR,
     Kind.NEEDS_REAUTHORISATION: Severity.CRITICAL,
     Kind.NOT_ANSWERING: Severity.ERROR,
+    Kind.UNUSABLE_ANSWER: Severity.ERROR,
     Kind.WEBHOOK_BROKEN: Severity.ERROR,
     Kind.CURSOR_TOO_OLD: Severity.ERROR,
     Kind.UNREADABLE_LISTING: Severity.ERROR,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connectors.errors import Unauthorized, Unavailable
+from connectors.errors import NotFound, Rejected, Unauthorized, Unavailable, Unreadable
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.breaker import Breakers
@@ -64,6 +64,29 @@ class Accounts:
             except Unauthorized as error:
                 self.refused(scope, name, error)
                 raise
+
+    @contextmanager
+    def reading(self, scope: HoldScope, name: str) -> Iterator[None]:
+        """`calling`, around a call that asks for what is new on the whole account. An answer that cannot be used keeps
+        everything waiting that comes after it, so operators are told; the next good one resolves it.
+        """
+        channel = name if scope is HoldScope.CHANNEL else None
+        try:
+            with self.calling(scope, name):
+                yield
+        except (NotFound, Rejected, Unreadable) as error:
+            self._anomalies.open(
+                Finding(
+                    Kind.UNUSABLE_ANSWER,
+                    f"The {scope.value} {name} answers, but what is new there cannot be read: {error}. It is asked"
+                    " again from time to time, and goes on by itself; look at its settings, at the vendor's status page,"
+                    " and whether an upgrade of trueup knows this answer.",
+                    channel=channel,
+                    key=name,
+                )
+            )
+            raise
+        self._anomalies.resolve([fingerprint(Kind.UNUSABLE_ANSWER, channel=channel, key=name)], "it can be read again")
 
     def refused(self, scope: HoldScope, name: str, error: Unauthorized) -> None:
         """The account's credentials were refused: hold it until `doctor` finds it well. Idempotent."""

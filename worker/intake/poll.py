@@ -64,7 +64,7 @@ class Poller:
             while True:
                 started_at = self._clock.now()
                 cursor = self._cursor(name, channel)
-                with self._accounts.calling(HoldScope.CHANNEL, name):
+                with self._accounts.reading(HoldScope.CHANNEL, name):
                     page = channel.orders(cursor)
                 self._take_page(name, page, correlation, started_at)
                 if not page.more:

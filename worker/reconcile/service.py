@@ -203,7 +203,7 @@ class Reconciler:
                 item.unsettled = settled.open_question
             else:
                 self._call_failed(item, settled)
-            if item.unsettled and not item.done:
+            if item.unsettled:
                 self._wait_for_evidence(item)
         for item, listing in self._side_by_side(self._read, reading):
             item.read = False
@@ -222,7 +222,9 @@ class Reconciler:
             return self._marketplace.listing(item.listing_id)
 
     def _wait_for_evidence(self, item: Item) -> None:
-        """The outcome is still open: look again, soon at first, and tell operators when it stays so."""
+        """The outcome is still open, or its evidence cannot be read: look again, soon at first, and tell operators when
+        it stays so.
+        """
         with self._store.write() as transaction:
             row = repository.facts(transaction, [item.listing_id])[item.listing_id]
             operation = repository.unsettled(transaction, [item.listing_id]).get(item.listing_id)
@@ -230,8 +232,9 @@ class Reconciler:
             repository.update_listings(transaction, [{"row": item.listing_id, "new_attempts": row.attempts + 1}])
             if operation is not None and now - operation.prepared_at > 5 * self._policy.settle_after:
                 self._anomalies.open_in(transaction, [findings.outcome_unknown(item.listing_id, operation)])
-        item.done = True
-        item.again_at = now + self._backoff(row.attempts)
+        if not item.done:
+            item.done = True
+            item.again_at = now + self._backoff(row.attempts)
 
     def _side_by_side(self, call: Callable[[Item], R], items: Sequence[Item]) -> list[tuple[Item, R | Exception]]:
         """Make one call for each item, several at a time; an exception is an answer like any other."""

@@ -113,7 +113,7 @@ class FeedFollower:
             read_at = None if held is None else held.current_at
             is_first = not self._signs.is_current(read_at)
             try:
-                with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+                with self._accounts.reading(HoldScope.MARKETPLACE, self._name):
                     page = self._marketplace.changes(None if held is None else held.value)
             except CursorTooOld as error:
                 self._start_anew(error)
