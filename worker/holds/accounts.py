@@ -79,7 +79,7 @@ class Accounts:
                 Finding(
                     Kind.UNUSABLE_ANSWER,
                     f"The {scope.value} {name} answers, but what is new there cannot be read: {error}. It is asked"
-                    " again from time to time, and goes on by itself; look at its settings, at the vendor's status page,"
+                    " again from time to time, and goes on by itself; look at its settings, the vendor's status page"
                     " and whether an upgrade of trueup knows this answer.",
                     channel=channel,
                     key=name,
