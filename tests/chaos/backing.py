@@ -154,6 +154,11 @@ class RabbitServer(Part):
     def url(self, port: int | None = None) -> str:
         return f"amqp://guest:guest@127.0.0.1:{port or self.port}//"
 
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        # What was started is a script; the server is its child, in the same group.
+        with suppress(ProcessLookupError):
+            os.killpg(pid, number)
+
     def flush(self) -> None:
         """Purge our queues."""
         with Connection(self.url(), connect_timeout=5) as connection:

@@ -95,14 +95,18 @@ class Part:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
-        process.send_signal(number)
-        process.send_signal(signal.SIGCONT)
+        self._signal(process.pid, number)
+        self._signal(process.pid, signal.SIGCONT)
         try:
             process.wait(STOP_WITHIN_SECONDS)
         except subprocess.TimeoutExpired:
             self.did_not_end += 1
-            process.kill()
+            self._signal(process.pid, signal.SIGKILL)
             process.wait()
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
     def pause(self) -> None:
         """SIGSTOP, to it and its children."""

@@ -16,6 +16,9 @@ from worker.demo.proof import Books, PairNumbers
 
 SOON = timedelta(minutes=3)
 """Work that waits longer than this waits for stock or for a person, not for its turn; leases are shorter too."""
+AT_ONCE = timedelta(seconds=3)
+"""An oversold listing is looked at again from time to time: only one that is this close to its turn has work to do."""
+OVERSOLD = "SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +73,27 @@ class Database:
 
     def work(self) -> Work:
         """What is left to do."""
-        soon: Any = datetime.now(UTC) + SOON
+        now = datetime.now(UTC)
+        until: dict[str, Any] = {"soon": now + SOON, "at_once": now + AT_ONCE}
         if self._engine.dialect.name == "sqlite":
             # There a time is text without a zone.
-            soon = soon.strftime("%Y-%m-%d %H:%M:%S.%f")
-        until = {"soon": soon}
+            until = {name: moment.strftime("%Y-%m-%d %H:%M:%S.%f") for name, moment in until.items()}
         read_at = {row.name: _moment(row.current_at) for row in self._rows("SELECT name, current_at FROM cursors")}
         return Work(
             deliveries=self.waiting_deliveries(),
             fetches=self._number("SELECT count(*) FROM orders WHERE fetch_at IS NOT NULL"),
             listings_due=self._number(
-                "SELECT count(*) FROM listings WHERE next_attempt_at < :soon OR lease_owner IS NOT NULL", until
+                "SELECT count(*) FROM listings WHERE lease_owner IS NOT NULL OR next_attempt_at < :at_once"  # noqa: S608  our own words
+                " OR next_attempt_at < :soon AND (attempts > 0 OR put_off_by IS NOT NULL OR listing_id NOT IN"
+                f" ({OVERSOLD}))",
+                until,
             ),
-            upkeep_due=self._number("SELECT count(*) FROM listings WHERE next_upkeep_at < :soon", until),
+            upkeep_due=self._number(
+                "SELECT count(*) FROM listings WHERE next_upkeep_at < :soon", {"soon": until["soon"]}
+            ),
             operations_open=self._number("SELECT count(*) FROM operations WHERE state IN ('prepared', 'unknown')"),
             pending=self._number(
-                "SELECT count(*) FROM pairs WHERE applied <> committed - waived AND listing_id NOT IN"
-                " (SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved')"
+                f"SELECT count(*) FROM pairs WHERE applied <> committed - waived AND listing_id NOT IN ({OVERSOLD})"  # noqa: S608  likewise
             ),
             feed_read_at=read_at.get("feed"),
             poll_read_at=next((moment for name, moment in read_at.items() if name.startswith("orders:")), None),
