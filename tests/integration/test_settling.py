@@ -278,7 +278,11 @@ def test_a_marketplace_whose_clock_runs_behind_hides_no_write_of_ours(
 ) -> None:
     monkeypatch.setattr(world.marketplace.log, "moment", lambda: world.clock.now() - timedelta(seconds=30))
     lose(world, "lost_after")
+    world.marketplace.feed_hidden = True
     world.settle_down(seconds=200)
+    assert [state for state, *_ in world.operations()] == ["unknown"]
+    world.marketplace.feed_hidden = False
+    world.settle_down(seconds=60)
     assert [state for state, *_ in world.operations()] == ["applied"]
     assert world.total() == 7
     world.assert_p1()
