@@ -251,12 +251,12 @@ class _Examination:
 
     def _kept(self) -> None:
         """P6: what could not be handled is kept and visible; the rest is handled."""
-        for delivery, channel, state in self._rows(
-            "SELECT id, channel, state FROM deliveries WHERE state <> 'handled'"
+        for delivery, channel, state, has_body in self._rows(
+            "SELECT id, channel, state, kept IS NOT NULL FROM deliveries WHERE state <> 'handled'"
         ):
             if state == "new":
                 self._breaks("P6", "", f"delivery {delivery} is not handled")
-            elif ("parked-delivery", channel, str(delivery)) not in self._open.keys:
+            elif has_body and ("parked-delivery", channel, str(delivery)) not in self._open.keys:
                 self._breaks("P6", "", f"delivery {delivery} is parked and no anomaly says so")
         waiting = set()
         for order, line in self._on.books.unlinked():
