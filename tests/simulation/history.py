@@ -193,9 +193,11 @@ class Deployment:
             host.start()
         self.operator.set_up(profile.links)
         self.scheduler.run_until(4.5)
+        if not self.operator.is_set_up:
+            self.witness.breaks("setup", "", "the deployment is not ready in time")
         self.broker.weather = profile.weather
         self.market.delay(profile.feed_delay_seconds, profile.search_lag_seconds)
-        self.network.flawless = False
+        self.network.flawless = self.troubles.calm = False
         for courier in self.couriers:
             courier.post = profile.post
             courier.tells_deletions = not profile.patient

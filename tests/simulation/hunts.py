@@ -26,13 +26,14 @@ class Caught:
 
 
 def hunt(name: str, *, first: int, most: int, events: int) -> Caught:
-    """Play seeds from `first` on with this fault in the code, until one history breaks a promise."""
+    """Play seeds from `first` on with this fault in the code, until one breaks a promise that it keeps without."""
     mutant: Mutant = MUTANTS[name]
-    with mutant.broken():
-        for number in range(most):
-            broken = play(make(first + number, events=events)).broken
-            if broken is not None:
-                return Caught(name, number + 1, broken.promise, str(broken))
+    for number in range(most):
+        scenario = make(first + number, events=events)
+        with mutant.broken():
+            broken = play(scenario).broken
+        if broken is not None and play(scenario).broken is None:
+            return Caught(name, number + 1, broken.promise, str(broken))
     return Caught(name, most, "", "")
 
 
@@ -46,6 +47,7 @@ def main(names: Sequence[str], *, first: int, most: int, events: int, jobs: int)
         for caught in pool.imap(work, wanted, chunksize=1):
             escaped += not caught.by
             by = caught.by or "**not caught**"
+            sys.stderr.write(f"{caught.mutant}: {caught.said}\n")
             sys.stdout.write(f"| {caught.mutant} | {MUTANTS[caught.mutant].rule} | {caught.seeds} | {by} |\n")
             sys.stdout.flush()
     return 1 if escaped else 0

@@ -28,6 +28,7 @@ class Operator(Host):
         self._market = market
         self._witness = witness
         self._services: Services | None = None
+        self.is_set_up = False
 
     @property
     def services(self) -> Services:
@@ -49,6 +50,7 @@ class Operator(Host):
                 for sku, listings in enumerate(of_shop):
                     if listings:
                         self._import(shop, sku, listings, from_now=False)
+            self.is_set_up = True
 
         self.around.scheduler.spawn(self.process, work)
 

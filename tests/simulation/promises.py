@@ -250,15 +250,13 @@ class _Examination:
                 self._breaks("P6", self._on.witness.name(subject), f"a hold is left on this {scope}: {reason}")
 
     def _kept(self) -> None:
-        """P6: what could not be handled is kept and visible; the rest is handled. Nobody could do anything any more about
-        a parked delivery whose body was dropped after its days (P8).
-        """
-        for delivery, channel, state, dropped in self._rows(
-            "SELECT id, channel, state, kept IS NULL FROM deliveries WHERE state <> 'handled'"
+        """P6: what could not be handled is kept and visible; the rest is handled."""
+        for delivery, channel, state, has_body in self._rows(
+            "SELECT id, channel, state, kept IS NOT NULL FROM deliveries WHERE state <> 'handled'"
         ):
             if state == "new":
                 self._breaks("P6", "", f"delivery {delivery} is not handled")
-            elif not dropped and ("parked-delivery", channel, str(delivery)) not in self._open.keys:
+            elif has_body and ("parked-delivery", channel, str(delivery)) not in self._open.keys:
                 self._breaks("P6", "", f"delivery {delivery} is parked and no anomaly says so")
         waiting = set()
         for order, line in self._on.books.unlinked():

@@ -31,6 +31,8 @@ class Troubles:
         self._random = random
         self._hosts = hosts
         self._witness = witness
+        self.calm = True
+        """Set until the deployment is ready: nobody dawdles."""
         self._armed: dict[str, list[_Armed]] = {host.name: [] for host in hosts}
 
     def arm(self, event: Crash | Stop | LoseCommit) -> None:
@@ -84,6 +86,9 @@ class Troubles:
             if isinstance(event, Crash):
                 raise Crashed
         chance = self._random.random()
+        if self.calm:
+            self._scheduler.sleep(0.001)
+            return
         self._scheduler.sleep(chance * 0.01 if chance < 0.98 else self._random.uniform(0.1, 3.0))
 
     def _strike_commit(self, process: Process, *, committed: bool) -> None:
