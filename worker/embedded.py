@@ -50,7 +50,9 @@ class WorkerThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let running tasks finish, then stop."""
+        """Let running tasks finish, then stop. Never started, there is nothing to stop."""
+        if self._thread.ident is None:
+            return
         self._worker.stop()
         self._thread.join(timeout=STOP_SECONDS)
 

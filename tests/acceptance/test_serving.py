@@ -66,6 +66,9 @@ class Process:
 
     def end(self) -> int:
         self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
         return self._process.wait(WITHIN_SECONDS)
 
     def kill(self) -> None:
@@ -98,6 +101,15 @@ def test_run_receives_until_it_is_told_to_end(start: Start) -> None:
     assert httpx.get(f"{address}/healthz").status_code == 200
     assert process.end() == 0, process.log
     assert "embedded_stopped" in process.log
+    assert "Traceback" not in process.log
+
+
+def test_run_says_in_a_sentence_that_its_database_cannot_be_used(tmp_path: Path) -> None:
+    nowhere = tmp_path / "no-such-folder"
+    (tmp_path / "trueup.toml").write_text(CONFIGURATION.format(folder=nowhere, broker="memory://"))
+    process = Process(tmp_path, "run")
+    assert process.wait() == 3, process.log
+    assert "The database cannot be used" in process.log
     assert "Traceback" not in process.log
 
 

@@ -67,9 +67,10 @@ class Part:
                     start_new_session=True,
                 )
         if self._ready is not None:
-            wait_until(self._ready, self.name, self._check_running)
+            wait_until(self._ready, self.name, self.check_running)
 
-    def _check_running(self) -> None:
+    def check_running(self) -> None:
+        """Raises RuntimeError, with the end of its log, when it has ended."""
         if not self.runs:
             tail = self.log_path.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise RuntimeError(f"{self.name} ended instead of becoming ready; its log ends:\n{tail}")

@@ -185,7 +185,7 @@ def measure(
         senders.start()
         for killed in range(1, kills + 1):
             before = len(senders.acknowledged)
-            wait_until(_more(senders, before + UNDER_WAY), "the receiver")
+            wait_until(_more(senders, before + UNDER_WAY), "the receiver", receiver.check_running)
             time.sleep(random.uniform(*LIFE_SECONDS))
             receiver.kill()
             receiver.start()

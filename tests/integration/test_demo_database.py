@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from tests.world import World
 from worker.demo.database import Database
 from worker.demo.proof import PairNumbers
 from worker.store import Store
+from worker.store.tables import ListingRow
 
 
 @pytest.fixture
@@ -66,6 +69,22 @@ def test_an_oversell_that_is_told_is_not_work(world: World, database: Database) 
     world.reconcile()
 
     assert database.work().pending == 0
+
+
+@pytest.mark.parametrize(("due_in", "attempts", "work"), [(0, 0, 1), (60, 0, 0), (60, 1, 1)])
+def test_an_oversold_listing_is_work_when_its_turn_comes_or_something_failed(
+    world: World, database: Database, due_in: int, attempts: int, work: int
+) -> None:
+    world.listing("L", total=1)
+    world.link("A", "L")
+    world.sell("order-1", {"A": 2})
+    world.reconcile()
+    # What is due is told by the real clock, not by the world's.
+    due_at = datetime.now(UTC) + timedelta(seconds=due_in)
+    with world.store.write() as transaction:
+        transaction.execute(update(ListingRow).values(next_attempt_at=due_at, attempts=attempts))
+
+    assert database.work().listings_due == work
 
 
 def test_a_lost_answer_is_counted_when_the_records_settled_it(world: World, database: Database) -> None:
