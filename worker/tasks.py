@@ -102,7 +102,12 @@ class Tasks:
         for name, channel in self._services.settings.channels.items():
             callable_now = self._services.accounts.may_be_called(HoldScope.CHANNEL, name)
             if callable_now and self._claims(f"poll:{name}", channel.poll_seconds):
-                self._app.send_task(POLL_CHANNEL, args=[name], queue="intake", expires=channel.poll_seconds)
+                try:
+                    self._app.send_task(POLL_CHANNEL, args=[name], queue="intake", expires=channel.poll_seconds)
+                except Exception as error:  # noqa: BLE001  whatever the broker's client raises
+                    # Its time has come, and the tick that says so is claimed: the next one may be far.
+                    log.warning("polled_here", channel=name, error=f"{type(error).__name__}: {error}"[:200])
+                    self.poll_channel(name)
 
     def poll_channel(self, name: str) -> None:
         """Read one channel's changed orders; and from time to time, a little further back, ids and revisions."""

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from kombu.exceptions import OperationalError
 
 from connectors.contract import AccessEnded
 from connectors.errors import CursorTooOld, Unavailable
 from tests.world import CHANNEL, World
 from worker import schedule
-from worker.store.tables import HoldReason, HoldScope
+from worker.store.tables import HoldReason, HoldScope, OrderRow
 from worker.tasks import POLL_CHANNEL, Tasks, _quietly
 
 
@@ -101,6 +102,19 @@ def test_a_channel_is_polled_once_in_its_interval(world: World, tasks: Tasks, ru
     world.pass_time(300)
     tasks.poll()
     assert rung.rung == [f"{POLL_CHANNEL} {CHANNEL}"] * 2
+
+
+def test_a_channel_whose_time_has_come_is_polled_although_nobody_can_be_rung(
+    world: World, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_arguments: Any, **_options: Any) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(tasks._app, "send_task", away)
+    world.channel.put("1", {"A": 3})
+    world.pass_time(4)
+    tasks.poll()
+    assert world.rows(OrderRow.order_id) == [("1",)]
 
 
 def test_a_sale_goes_through_the_tasks_from_poll_to_write(world: World, tasks: Tasks, rung: Rung) -> None:
