@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from connectors.contract import Adjusted, ListingState, RemoteAdjustment
 from connectors.errors import RateLimited, Rejected, Unauthorized, Unavailable
 from tests.world import World
+from worker.store import StorageUnavailable
 from worker.store.tables import Cursor, HoldReason, HoldScope, JournalEntry, JournalKind
 from worker.upkeep import repository
 
@@ -481,3 +483,22 @@ def test_a_listing_found_to_be_unlimited_while_its_pass_is_under_way_is_read_aga
     world.reconcile()
     assert (world.total("L"), world.total("M")) == (10**15 + 10, 8)
     assert sorted(world.pairs()) == [("A", 3, 0, 3), ("B", 2, 2, 0)]
+
+
+def test_a_database_that_goes_away_during_a_look_is_no_surprise(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "lost_after")
+    world.sell("1", {"A": 1})
+    world.reconcile()
+
+    def gone(_listing_id: str) -> None:
+        raise StorageUnavailable("the database system is in recovery mode")
+
+    with monkeypatch.context() as broken, capture_logs() as logs:
+        broken.setattr(world.services.settler, "look", gone)
+        world.pass_time(10)
+        world.reconcile()
+    assert {entry["event"] for entry in logs} == {"reconcile_postponed"}
+    world.settle_down()
+    assert world.total() == 9

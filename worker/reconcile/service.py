@@ -38,7 +38,7 @@ from worker.reconcile import findings, repository
 from worker.reconcile.planning import Item, Planner, Record
 from worker.reconcile.repository import Intent
 from worker.reconcile.settle import LATE, Settled, Settler
-from worker.store import Store, Transaction
+from worker.store import StorageUnavailable, Store, Transaction
 from worker.store.tables import (
     HoldScope,
     OperationKind,
@@ -386,10 +386,10 @@ class Reconciler:
             self._anomalies.open(findings.unreadable_listing(item.listing_id, str(error)))
         elif isinstance(error, Unauthorized):
             log.warning("reconcile_stopped", listing_id=item.listing_id, error=str(error))
-        elif not isinstance(error, ConnectorError):
-            log.error("reconcile_failed_unexpectedly", listing_id=item.listing_id, exc_info=error)
-        else:
+        elif isinstance(error, ConnectorError | StorageUnavailable):
             log.warning("reconcile_postponed", listing_id=item.listing_id, error=str(error))
+        else:
+            log.error("reconcile_failed_unexpectedly", listing_id=item.listing_id, exc_info=error)
 
     def _backoff(self, attempts: int) -> timedelta:
         """Doubling with jitter: between half and the whole of 2, 4, 8, ... seconds, at most five minutes."""
