@@ -119,6 +119,7 @@ class Deployment:
             for number in range(profile.shops)
         ]
         self.witness = EyeWitness(self.scheduler, database, self.market, self.trace)
+        self.witness.feed_is_complete = self.tellings == {Telling.ATTRIBUTED}
         self.network = Network(self.scheduler, self.random, self.witness)
         self.vendors = [
             Vendor("marketplace", self.market.app),

@@ -44,7 +44,7 @@ def main(names: Sequence[str], *, first: int, most: int, events: int, jobs: int)
     sys.stdout.write("| variant | what it does wrong | seeds | caught by |\n| --- | --- | --- | --- |\n")
     work = partial(hunt, first=first, most=most, events=events)
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=1) as pool:
-        for caught in pool.imap(work, wanted, chunksize=1):
+        for caught in pool.imap_unordered(work, wanted, chunksize=1):
             escaped += not caught.by
             by = caught.by or "**not caught**"
             sys.stderr.write(f"{caught.mutant}: {caught.said}\n")

@@ -48,6 +48,8 @@ class Market:
         self._transactions: dict[int, str] = {}
         self._half: set[int] = set()
         self.turned: dict[str, list[Turned]] = {}
+        self.longest_delay_seconds = 0.0
+        """Of an event, at any time so far."""
         self.uncounted: set[str] = set()
         """Listings that were unlimited, undefined or deleted at some time."""
 
@@ -165,6 +167,7 @@ class Market:
 
     def delay(self, feed_seconds: float, search_seconds: float) -> None:
         """Events become visible that much later, searches lag."""
+        self.longest_delay_seconds = max(self.longest_delay_seconds, feed_seconds)
         self._switch(event_delay_seconds=feed_seconds, search_lag_seconds=search_seconds)
 
     def tell_of_own(self, telling: str) -> None:
@@ -210,6 +213,14 @@ class Market:
     def own_net(self, listing_id: str) -> int:
         """Units that our own adjustments took."""
         return -sum(int(adjustment.quantity) for adjustment in self.own(listing_id))
+
+    def last_moved(self, listing_id: str) -> float:
+        """When its total last changed, in seconds since the beginning."""
+        ledger = self.model.stock.stock(listing_id).adjustments
+        if not ledger:
+            return 0.0
+        last = ledger[-1]
+        return self._clock.monotonic() - (self._clock.now() - last.at).total_seconds()
 
     def was_positive_since(self, listing_id: str, moment: float) -> bool:
         """Whether there was anything to sell at any time from `moment` on."""

@@ -68,6 +68,8 @@ class EyeWitness(Witness):
         self.broken: BrokenPromise | None = None
         self.operations: dict[int, Sent] = {}
         self.calls: Counter[str] = Counter()
+        self.feed_is_complete = False
+        """Whether the feed tells everything, with its author, all the time."""
         self.commits = 0
         self.turns_made: set[int] = set()
         """Closings and openings that really happened."""
@@ -168,11 +170,23 @@ class EyeWitness(Witness):
         self.note("marketplace", f"{name} {body['oldTotal']} -> {body['newTotal']}: {answer.status}")
         if answer.status in (401, 429) and operation is not None:
             self.operations[operation].refused += 1
+        if answer.status in (400, 409) and b"old-total-mismatch" in answer.body and operation is not None:
+            self._check_mismatch(listing_id, name, operation)
         for adjustment in made:
             if adjustment.total < 0:
                 self.breaks("P5", name, f"our write left {adjustment.total} units")
             if operation is not None:
                 self.operations[operation].executed.append(adjustment.adjustment_id)
+
+    def _check_mismatch(self, listing_id: str, name: str, operation: int) -> None:
+        """P7: a write planned from a total that the feed had told otherwise costs calls for nothing."""
+        planned = self._prepared.get(operation)
+        if (
+            self.feed_is_complete
+            and planned is not None
+            and self._was_told(self._market.last_moved(listing_id), planned)
+        ):
+            self.breaks("P7", name, f"operation {operation} was planned from a total that the feed had told otherwise")
 
     def _executed_turn(self, exchange: Exchange) -> None:
         operation, before = exchange.notes
@@ -226,7 +240,7 @@ class EyeWitness(Witness):
 
     def _was_told(self, at: float, moment: float) -> bool:
         """Whether the feed had been read past what happened at `at` by some reading that was committed by `moment`."""
-        delay = self._market.model.switches.event_delay_seconds
+        delay = self._market.longest_delay_seconds
         return any(read.begun >= at + delay + 1.0 and read.committed <= moment for read in self.feed_reads)
 
     def fated(self, exchange: Exchange, fate: str) -> None:
