@@ -18,7 +18,17 @@ SOON = timedelta(minutes=3)
 """Work that waits longer than this waits for stock or for a person, not for its turn; leases are shorter too."""
 AT_ONCE = timedelta(seconds=3)
 """An oversold listing is looked at again from time to time: only one that is this close to its turn has work to do."""
-OVERSOLD = "SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved'"
+LISTINGS_DUE = """
+    SELECT count(*) FROM listings
+    WHERE lease_owner IS NOT NULL OR next_attempt_at < :at_once
+        OR next_attempt_at < :soon AND (attempts > 0 OR put_off_by IS NOT NULL OR listing_id NOT IN (
+            SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved'))
+"""
+PENDING = """
+    SELECT count(*) FROM pairs
+    WHERE applied <> committed - waived AND listing_id NOT IN (
+        SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +92,12 @@ class Database:
         return Work(
             deliveries=self.waiting_deliveries(),
             fetches=self._number("SELECT count(*) FROM orders WHERE fetch_at IS NOT NULL"),
-            listings_due=self._number(
-                "SELECT count(*) FROM listings WHERE lease_owner IS NOT NULL OR next_attempt_at < :at_once"  # noqa: S608  our own words
-                " OR next_attempt_at < :soon AND (attempts > 0 OR put_off_by IS NOT NULL OR listing_id NOT IN"
-                f" ({OVERSOLD}))",
-                until,
-            ),
+            listings_due=self._number(LISTINGS_DUE, until),
             upkeep_due=self._number(
                 "SELECT count(*) FROM listings WHERE next_upkeep_at < :soon", {"soon": until["soon"]}
             ),
             operations_open=self._number("SELECT count(*) FROM operations WHERE state IN ('prepared', 'unknown')"),
-            pending=self._number(
-                f"SELECT count(*) FROM pairs WHERE applied <> committed - waived AND listing_id NOT IN ({OVERSOLD})"  # noqa: S608  likewise
-            ),
+            pending=self._number(PENDING),
             feed_read_at=read_at.get("feed"),
             poll_read_at=next((moment for name, moment in read_at.items() if name.startswith("orders:")), None),
             orders=self._number("SELECT count(*) FROM orders"),
