@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing
 from worker.store.tables import Hold, HoldReason, HoldScope, ListingRow, Pair, RemoteAdjustmentRow
 
-
-def _active(now: datetime) -> Select[*tuple[Any, ...]]:
-    return select(Hold.id, Hold.reason, Hold.scope, Hold.subject, Hold.note, Hold.since, Hold.until).where(
-        Hold.lifted_at.is_(None), or_(Hold.until.is_(None), Hold.until > now)
-    )
+# Asked more often than anything else, so built once.
+_ACTIVE = (
+    select(Hold.id, Hold.reason, Hold.scope, Hold.subject, Hold.note, Hold.since, Hold.until)
+    .where(Hold.lifted_at.is_(None), or_(Hold.until.is_(None), Hold.until > bindparam("now")))
+    .order_by(Hold.since, Hold.id)
+)
 
 
 def active(transaction: Transaction, now: datetime) -> Sequence[AnyRow]:
-    return transaction.execute(_active(now).order_by(Hold.since, Hold.id)).all()
+    return transaction.execute(_ACTIVE, {"now": now}).all()
 
 
 def place(
