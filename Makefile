@@ -26,7 +26,7 @@ check: $(READY)  ## format, lint, types, arrows, unit tests: under a minute
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive config connectors worker
-	$(BIN)/pytest --quiet tests/unit
+	$(BIN)/pytest --quiet --numprocesses=auto tests/unit
 
 attack: $(READY)  ## 10,000 hostile inputs against a real receiver process (ARGS="--inputs 50000 --seed 7")
 	$(BIN)/python -m tests.attack $(ARGS)
