@@ -14,6 +14,9 @@ from tests.simulation.history import play
 from tests.simulation.hunts import hunt
 from tests.simulation.scenario import make
 
+# A broken history is shrunk before it is shown.
+pytestmark = pytest.mark.timeout(600)
+
 ROOT = Path(__file__).parents[2]
 EVENTS = 25
 """Of each history here: a short one costs a fraction, and many short ones see more beginnings."""
