@@ -319,3 +319,11 @@ def test_a_closing_that_was_not_executed_is_tried_again_soon(sold_out: World, er
     sold_out.settle_down(seconds=TWENTY_MINUTES + 120, step=20)
     assert sold_out.anomalies() == []
     assert state(sold_out) is ListingState.CLOSED
+
+
+def test_a_listing_we_closed_that_becomes_unlimited_is_opened_again(sold_out: World) -> None:
+    sold_out.settle_down(seconds=TWENTY_MINUTES + 60, step=20)
+    assert state(sold_out) is ListingState.CLOSED
+    sold_out.marketplace.edit("L", 10**15)
+    sold_out.settle_down(seconds=60, step=20)
+    assert state(sold_out) is ListingState.PUBLISHED

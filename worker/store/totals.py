@@ -28,7 +28,8 @@ def note_totals(transaction: Transaction, listing_ids: Collection[str], now: dat
     begins = and_(empty, ListingRow.zero_since.is_(None))
     ends = and_(~empty, ListingRow.zero_since.is_not(None))
     to_close = and_(empty, ListingRow.state == ListingState.PUBLISHED, or_(begins, ~ListingRow.close_done))
-    to_open = and_(stocked, ListingRow.closed_by_us_at.is_not(None))
+    sellable = or_(stocked, ListingRow.stock_kind == StockKind.UNLIMITED)
+    to_open = and_(sellable, ListingRow.closed_by_us_at.is_not(None))
     negative = and_(counted, ListingRow.total < 0)
     to_do = or_(to_close, to_open, negative)
     for chunk in in_chunks(sorted(listing_ids)):
