@@ -68,6 +68,8 @@ class EyeWitness(Witness):
         self.broken: BrokenPromise | None = None
         self.operations: dict[int, Sent] = {}
         self.calls: Counter[str] = Counter()
+        self.believed_closed: dict[str, float] = {}
+        """Listings that were closed already when our request to close them was answered with a yes."""
         self.feed_is_complete = False
         """Whether the feed tells everything, with its author, all the time."""
         self.commits = 0
@@ -193,6 +195,8 @@ class EyeWitness(Witness):
         listing_id = orjson.loads(exchange.request.content)["id"]
         after = self._market.model.listings[listing_id].state.value
         if after == before:
+            if exchange.operation == "listings/close":
+                self.believed_closed[listing_id] = self._scheduler.now
             return
         name = self.name(listing_id)
         self.note("marketplace", f"{name} is {after} by us")
@@ -207,6 +211,9 @@ class EyeWitness(Witness):
     def _check_opening(self, listing_id: str, name: str, begun: float) -> None:
         """P5: never reopen what we did not close. What the feed could not have told us yet is no fault of ours."""
         turned = self._market.turned[listing_id]
+        if listing_id in self.believed_closed and turned and not self._was_told(turned[-1].at, begun):
+            # Somebody closed it while our request to close it was on its way, and the vendor said yes to both.
+            return
         if not any(turn.by_us and turn.state == "closed" for turn in turned):
             self.breaks("P5", name, "we opened a listing that we never closed")
             return
