@@ -40,6 +40,10 @@ def make_app(settings: Settings) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
+        # After a reconnection Celery would raise it again step by step, from every thread that ends a task. RabbitMQ
+        # answers each time, and threads that wait for the answer take it from one another: the worker stands still
+        # until the connection breaks.
+        worker_enable_prefetch_count_reduction=False,
         worker_pool="threads",
         worker_concurrency=settings.worker.threads,
         worker_consumer="worker.consumer:Consumer",

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import structlog
 from celery import Celery, signals
+from celery.utils.imports import symbol_by_name
+from kombu.common import QoS
 from kombu.exceptions import OperationalError
 from structlog.contextvars import bind_contextvars, get_contextvars
 
@@ -118,3 +120,18 @@ def test_a_worker_tries_for_ever_to_reach_its_broker_again() -> None:
     conf = make_app(settings(broker="redis://127.0.0.1:1/0")).conf
     assert conf.broker_connection_retry_on_startup
     assert conf.broker_connection_max_retries is None
+
+
+def test_a_task_that_ends_after_a_reconnection_asks_the_broker_nothing() -> None:
+    app = make_app(settings(broker="amqp://guest:guest@127.0.0.1:1//"))
+    consumer = object.__new__(symbol_by_name(app.conf.worker_consumer))
+    asked: list[int] = []
+
+    def ask(prefetch_count: int) -> None:
+        asked.append(prefetch_count)
+
+    consumer.app, consumer.qos, consumer.pool = app, QoS(ask, 1), SimpleNamespace(num_processes=8)
+    consumer.restart_count, consumer.initial_prefetch_count, consumer.prefetch_multiplier = 1, 1, 1
+    consumer._maximum_prefetch_restored = False
+    consumer._restore_prefetch_count_after_connection_restart(None)
+    assert asked == []
