@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from connectors.contract import ListingState
 from connectors.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from connectors.sandbox.log import Shown
 from tests.world import CHANNEL, World
-from worker.store import Store
+from worker.store import Store, Transaction
 from worker.store.tables import HoldReason, HoldScope, Operation, OperationKind
+from worker.upkeep import repository
 
 TWENTY_MINUTES = 1200
 
@@ -327,3 +329,33 @@ def test_a_listing_we_closed_that_becomes_unlimited_is_opened_again(sold_out: Wo
     sold_out.marketplace.edit("L", 10**15)
     sold_out.settle_down(seconds=60, step=20)
     assert state(sold_out) is ListingState.PUBLISHED
+
+
+def test_what_upkeep_writes_down_of_a_batch_it_has_locked_as_a_whole(
+    sold_out: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # "L" closes, and the one that merely was looked at stands before it in the order of locks.
+    sold_out.listing("A", total=7)
+    sold_out.pass_time(TWENTY_MINUTES + 10)
+    with sold_out.store.write() as transaction:
+        repository.ask_for_look(transaction, ["A", "L"], sold_out.clock.now())
+    steps: list[object] = []
+    keeper, lock = sold_out.services.keeper, repository.lock
+    record = keeper._record_changes
+
+    def locked(transaction: Transaction, names: Sequence[str]) -> object:
+        steps.append(sorted(names))
+        return lock(transaction, names)
+
+    def recorded(*told: Any) -> None:
+        steps.append("recorded")
+        record(*told)
+
+    monkeypatch.setattr(repository, "lock", locked)
+    monkeypatch.setattr(keeper, "_record_changes", recorded)
+    sold_out.upkeep()
+    assert state(sold_out) is ListingState.CLOSED
+    before = steps.index("recorded") - 1
+    assert steps[before] == ["A", "L"]
+    # One lock for what was read, and this one.
+    assert steps[:before] == [["A", "L"]]

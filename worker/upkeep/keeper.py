@@ -125,6 +125,8 @@ class Keeper:
         changing = [look for look in reading if look.operation_id is not None]
         answers = self._side_by_side(self._change_state, changing)
         with self._store.write() as transaction:
+            # All at once, in the one order: what is recorded first may be the last of the batch.
+            repository.lock(transaction, [look.listing_id for look in looks])
             self._record_changes(transaction, answers)
             repository.end_upkeep(transaction, lease_until, {look.listing_id: look.next_at for look in looks})
         return len(looks)
