@@ -38,7 +38,7 @@ def hunt(name: str, *, first: int, most: int, events: int) -> Caught:
 
 
 def main(names: Sequence[str], *, first: int, most: int, events: int, jobs: int) -> int:
-    """Hunt these variants, or all; prints the table of docs/reliability.md. 0 when every one was caught."""
+    """Hunt these variants, or all; prints the table of docs/reliability/simulation.md. 0 when every one was caught."""
     wanted = list(names) or list(MUTANTS)
     escaped = 0
     sys.stdout.write("| variant | what it does wrong | seeds | caught by |\n| --- | --- | --- | --- |\n")

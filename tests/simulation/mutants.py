@@ -1,7 +1,7 @@
 """Broken variants of the code, one rule taken away in each: a checker that cannot see them proves nothing.
 
 Each is a context in which the code under test has that one fault. The simulation must catch every one of them; how many
-seeds that takes is in docs/reliability.md.
+seeds that takes is in docs/reliability/simulation.md.
 """
 
 from __future__ import annotations
