@@ -40,6 +40,7 @@ from connectors.sharetribe.errors import CONFLICT, INVALID_STATE
 from connectors.sharetribe.events import Position
 from connectors.sharetribe.resources import ShapeError, timestamp
 from connectors.sharetribe.settings import SharetribeMarketplaceSettings
+from connectors.text import legible
 
 PAGE = 100
 LEDGER = timedelta(days=366)
@@ -378,7 +379,7 @@ class SharetribeMarketplace:
                 created_at = resources.moment(resources.attributes(resource).get("createdAt"))
                 found.append((self._listing(resource, included), created_at))
             except ShapeError as error:
-                found.append((UnreadableListing(_id(element), str(error)), created_at))
+                found.append((UnreadableListing(_id(element), legible(str(error))), created_at))
         return found
 
 
@@ -405,7 +406,7 @@ def _adjustments(answer: Any, listing_id: str) -> dict[str, RemoteAdjustment]:
 
 def _unreadable(element: Any, error: ShapeError) -> UnreadableChange:
     event = element if isinstance(element, Mapping) else {}
-    return UnreadableChange(_name(event), events.listing_of(event), str(error))
+    return UnreadableChange(_name(event), events.listing_of(event), legible(str(error)))
 
 
 def _id(element: Any) -> str | None:
@@ -448,6 +449,6 @@ def _is_total(stock: resources.Resource, total: int) -> bool:
 def _name(resource: resources.Resource) -> str:
     """The id of a resource that may be malformed, for an error."""
     try:
-        return resources.resource_id(resource)
+        return legible(resources.resource_id(resource))
     except ShapeError:
         return "without an id"

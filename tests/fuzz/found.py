@@ -28,6 +28,13 @@ def _listing(**changes: Any) -> bytes:
     return json.dumps({"data": {**shown, **changes}, "included": [sharetribe.stock(5)]}).encode()
 
 
+def _named(name: str, element: Any) -> bytes:
+    """A page with one malformed element of this id."""
+    return json.dumps(
+        sharetribe.page([{**element, "id": name, "relationships": [], "attributes": {"state": name}}])
+    ).encode()
+
+
 def _stock(attributes: Any) -> bytes:
     return json.dumps({"data": {"id": "s", "type": "stock", "attributes": attributes}}).encode()
 
@@ -58,6 +65,8 @@ def _found() -> Iterator[tuple[str, str, bytes]]:
     yield "a moment before all time", "sharetribe-answer", _event(createdAt="0001-01-01T00:00:00+23:59")
     yield "an event whose source is a list", "sharetribe-answer", _event(source=[])
     yield "an event of no name", "sharetribe-answer", _event(eventType="listing/\x00")
+    yield "an event and its reason with a control character", "sharetribe-answer", _named("\x1f", sharetribe.event(1))
+    yield "a listing and its reason with a control character", "sharetribe-answer", _named("\x1f", sharetribe.listing())
     yield "an empty page that goes on", "sharetribe-answer", b'{"data": [], "meta": {"perPage": -1}}'
     yield (
         "a title that no database takes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from connectors.contract import Adjusted, Listing
+from connectors.contract import Adjusted, Listing, Stock
 from connectors.errors import OutcomeUnknown, Unavailable
 from connectors.sandbox.log import Shown
 from tests.world import World
@@ -23,6 +24,7 @@ from worker.store.tables import (
     OperationState,
     RemoteAdjustmentRow,
 )
+from worker.upkeep import repository as upkeep
 
 
 def lose(world: World, how: str, units: int = 3) -> None:
@@ -99,6 +101,33 @@ def test_an_unknown_outcome_is_told_even_if_its_evidence_cannot_be_read(world: W
         world.pass_time(30)
         world.reconcile()
     assert "outcome-unknown" in world.anomalies()
+
+
+def test_a_total_that_the_log_does_not_explain_is_told_even_if_nothing_is_due(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    world.follow()
+    assert world.listing_row().anchor_certain
+    listing = world.marketplace.listing
+    beside = 5
+
+    def shown(listing_id: str) -> Listing:
+        read = listing(listing_id)
+        return replace(read, stock=Stock.counted(read.stock.total + beside))
+
+    world.marketplace.listing = shown  # type: ignore[method-assign]
+    with world.store.write() as transaction:
+        upkeep.ask_for_look(transaction, ["L"], world.clock.now())
+    world.settle_down(seconds=900, step=30)
+    assert world.anomalies() == ["unexplained-total"]
+    looks = world.marketplace.count("adjustments")
+    world.settle_down(seconds=3600, step=30)
+    assert world.marketplace.count("adjustments") - looks <= 5
+    beside = 0
+    world.settle_down(seconds=1800, step=30)
+    assert world.anomalies() == []
 
 
 def test_absent_is_revocable_when_the_request_is_executed_late(world: World) -> None:

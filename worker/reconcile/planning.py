@@ -19,7 +19,7 @@ from worker.holds import ActiveHolds
 from worker.reconcile import findings, repository
 from worker.reconcile.plan import DuePair, Plan, plan
 from worker.reconcile.repository import Intent
-from worker.reconcile.settle import as_read
+from worker.reconcile.settle import PATIENT_LOOKS, as_read
 from worker.store import Transaction
 from worker.store.tables import JournalKind, OperationKind, WaiveReason
 from worker.store.totals import note_totals
@@ -88,7 +88,8 @@ class Planner:
         """Decide what to do about one listing: its intent, or that it is done, or that it must be read first."""
         now = self._clock.now()
         if item.fresh is not None:
-            fresh_columns = as_read(item.fresh, doubted=False)
+            # Whether the log explains the total is for a look to say, not for a read.
+            fresh_columns = as_read(item.fresh, doubted=row.doubted)
             record.listings.setdefault(item.listing_id, {"row": item.listing_id}).update(fresh_columns)
             if row.anchor_total is None and item.fresh.stock.kind is StockKind.COUNTED:
                 record.listing(item.listing_id, anchor_total=item.fresh.stock.total, anchor_at=now)
@@ -96,8 +97,9 @@ class Planner:
             item.done, item.again_at = True, now + HELD_AGAIN_AFTER
             return
         if not due:
-            # What may still be pending belongs to held channels.
-            item.done, item.again_at = True, now + HELD_AGAIN_AFTER
+            # What may still be pending belongs to held channels; one in doubt is looked at until its log explains it.
+            patient = row.doubted and row.attempts > PATIENT_LOOKS
+            item.done, item.again_at = True, now + (SHORT_AGAIN_AFTER if patient else HELD_AGAIN_AFTER)
             record.complete.append(item.listing_id)
             return
         if item.gone or (item.fresh is None and row.state is ListingState.DELETED):

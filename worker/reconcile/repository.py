@@ -422,13 +422,13 @@ def open_claims(transaction: Transaction, listing_ids: Collection[str]) -> set[s
 
 
 def release(transaction: Transaction, owner: str, again_at: Mapping[str, datetime], *, leased_until: datetime) -> None:
-    """Give leases back that `owner` still has. A listing with nothing pending is not due any more, unless somebody
-    asked for it during the lease: what the pass concluded may be out of date, and the next one says so without a call.
-    Another is due at its moment, or earlier if somebody asked.
+    """Give leases back that `owner` still has. A listing with nothing pending and no doubt is not due any more, unless
+    somebody asked for it during the lease: what the pass concluded may be out of date, and the next one says so without
+    a call. Another is due at its moment, or earlier if somebody asked.
     """
     for chunk in in_chunks(sorted(again_at)):
         held = transaction.execute(
-            select(ListingRow.listing_id, ListingRow.next_attempt_at)
+            select(ListingRow.listing_id, ListingRow.next_attempt_at, ListingRow.doubted)
             .where(ListingRow.listing_id.in_(chunk), ListingRow.lease_owner == owner)
             .order_by(ListingRow.listing_id)
             .with_for_update()
@@ -437,6 +437,7 @@ def release(transaction: Transaction, owner: str, again_at: Mapping[str, datetim
         busy = set(
             transaction.scalars(select(Pair.listing_id).where(Pair.listing_id.in_(names), PENDING).distinct())
         ) | set(unsettled(transaction, names))
+        busy |= {row.listing_id for row in held if row.doubted}
         rows = []
         for row in held:
             asked = row.next_attempt_at is not None and row.next_attempt_at != leased_until

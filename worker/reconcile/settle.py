@@ -188,7 +188,7 @@ class Settler:
         anchor_total = listing.stock.total if held.anchor_total is None else held.anchor_total
         evidence = examine(anchor_total, _anchor_positions(held, entries), entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN:
-            self._log_does_not_meet(transaction, listing, held, ordered)
+            self._log_does_not_meet(transaction, listing, held, ordered, waiting=open_operation is not None)
             return open_operation is not None
         self._remember(transaction, ordered, known, evidence)
         self.claim_in(transaction, {match.adjustment_id: match.operation_id for match in evidence.matches})
@@ -204,6 +204,7 @@ class Settler:
                     "new_anchor_adjustment": ordered[-1].adjustment_id if ordered else held.anchor_adjustment,
                     "new_anchor_at": ordered[-1].at if ordered else held.anchor_at,
                     "new_anchor_certain": True,
+                    "new_attempts": held.attempts if evidence.verdict is Verdict.UNATTRIBUTED else 0,
                 }
             ],
         )
@@ -212,9 +213,15 @@ class Settler:
         return bool(repository.unsettled(transaction, [listing_id]))
 
     def _log_does_not_meet(
-        self, transaction: Transaction, listing: Listing, held: Any, ordered: Sequence[RemoteAdjustment]
+        self,
+        transaction: Transaction,
+        listing: Listing,
+        held: Any,
+        ordered: Sequence[RemoteAdjustment],
+        *,
+        waiting: bool,
     ) -> None:
-        """The anchor plus the log is not the total now.
+        """The anchor plus the log is not the total now. `waiting` for an outcome, whoever waits counts the looks.
 
         An anchor that was only ever a read may have been wrong (search indexes lag): take the total just read as the
         anchor and look again later. A certain anchor cannot: an adjustment is missing, so wait, and say so.
@@ -224,7 +231,8 @@ class Settler:
             log.warning("log_does_not_meet_total", listing_id=listing.listing_id, reason=anchor)
             if held.attempts >= PATIENT_LOOKS:
                 self._anomalies.open_in(transaction, [_unexplained(listing.listing_id, anchor)])
-            repository.update_listings(transaction, [as_read(listing, doubted=True)])
+            looks = {} if waiting else {"new_attempts": held.attempts + 1}
+            repository.update_listings(transaction, [as_read(listing, doubted=True) | looks])
             return
         repository.update_listings(
             transaction,
