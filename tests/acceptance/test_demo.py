@@ -100,15 +100,19 @@ def test_it_stays_up_on_demand_until_interrupted() -> None:
     with subprocess.Popen([*DEMO, "--limit", "40", "--keep"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said: dict[str, str] = {}
-        for line in process.stdout:
-            name, _, value = line.rstrip().partition("  ")
-            said[name] = value.strip()
-            if "until Ctrl-C" in line:
-                break
-        shown = httpx.get(said["metrics"], trust_env=False)
-        state = httpx.get(f"{said['marketplace']}/_control/state", trust_env=False)
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+        try:
+            for line in process.stdout:
+                name, _, value = line.rstrip().partition("  ")
+                said[name] = value.strip()
+                if "until Ctrl-C" in line:
+                    break
+            shown = httpx.get(said["metrics"], trust_env=False, timeout=60)
+            state = httpx.get(f"{said['marketplace']}/_control/state", trust_env=False, timeout=60)
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        finally:
+            # Else leaving would wait for it, whatever failed.
+            process.kill()
 
     assert (shown.status_code, state.status_code) == (200, 200)
     assert said["webhook secret"]
