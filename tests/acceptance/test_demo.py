@@ -25,7 +25,13 @@ PROMISED = """
     compare_and_sets stock_mismatches_retried unknown_outcomes unknown_settled absent_revoked marketplace_calls
     channel_calls closed reopened anomalies seconds cpu_seconds peak_rss_mb endpoints
 """
-DEMO = (sys.executable, "-c", "from worker.cli import main; main()", "demo")
+DEMO = (
+    sys.executable,
+    "-c",
+    # A shell's background jobs, and so their children, ignore Ctrl-C.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from worker.cli import main; main()",
+    "demo",
+)
 
 pytestmark = pytest.mark.timeout(300)
 
