@@ -100,7 +100,8 @@ class Vendor:
         with self._lock:
             self.requests.append(f"{method} {path}")
             number = len(self.requests)
-        if path.startswith(("/v1/auth/token", "/admin/oauth")) and number % 3:
+        # A refused token stops its account too.
+        if path.startswith(("/v1/auth/token", "/admin/oauth")) and (number <= 40 or number % 3):
             grant = {"access_token": TOKEN, "refresh_token": TOKEN + "-refresh", "expires_in": 3600}
             return 200, {}, json.dumps(grant).encode()
         echo = f"{' '.join(headers.values())} {body.decode('utf-8', 'replace')}"
