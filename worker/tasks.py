@@ -18,6 +18,7 @@ from worker import schedule
 from worker.doorbell import Doorbell
 from worker.gate import Gate
 from worker.housekeeping import Housekeeping
+from worker.intake.poll import LATE_INDEX
 from worker.services import Services
 from worker.store import StorageUnavailable
 from worker.store.tables import HoldScope
@@ -31,8 +32,6 @@ AT_ONCE = {schedule.INTAKE: 1, schedule.RECONCILE: 2, schedule.UPKEEP: 1}
 POLL_CHANNEL = "trueup.poll_channel"
 DRAIN_SECONDS = 20.0
 """How long one task drains before it rings again and gives its thread back."""
-LATE_INDEX_SECONDS = 600.0
-"""How late a vendor's index may show an order: behind every pass this much is read again."""
 SWEEP_AGAIN_AFTER = timedelta(minutes=5)
 """When a sweep that a vendor's failure cut short is begun anew."""
 RETENTION_SECONDS = 3600.0
@@ -123,7 +122,7 @@ class Tasks:
             while not self._services.poller.poll(name, within=timedelta(seconds=DRAIN_SECONDS)):
                 self._bell.ring(schedule.RECONCILE)
             if self._claims(f"late:{name}", times.recent_seconds):
-                self._services.poller.late_pass(name, timedelta(seconds=times.recent_seconds + LATE_INDEX_SECONDS))
+                self._services.poller.late_pass(name, timedelta(seconds=times.recent_seconds) + LATE_INDEX)
             if self._claims(f"daily:{name}", times.daily_pass_hours * 3600):
                 self._services.poller.late_pass(name, DAILY_WINDOW)
         finally:

@@ -196,6 +196,22 @@ def test_an_order_that_the_index_shows_late_is_found_by_ids_and_revisions(world:
     assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 0
 
 
+def test_a_late_pass_reaches_back_to_the_last_complete_one(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.services.poller.late_pass("shop", timedelta(minutes=10))
+    world.channel.late_in_index.add("1")
+    world.channel.put("1", {"A": 3})
+    world.poll()
+    # The passes that should have come did not: the shop was down, or no worker was up.
+    world.pass_time(5 * 3600)
+    world.channel.fail("recent", Unavailable("down"))
+    with pytest.raises(Unavailable):
+        world.services.poller.late_pass("shop", timedelta(minutes=10))
+    world.pass_time(600)
+    assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 1
+
+
 def test_an_items_change_is_an_anomaly_and_not_a_return(world: World) -> None:
     world.listing(total=10)
     world.link()

@@ -133,11 +133,12 @@ class Books:
                 kept.append(LinkPeriod(period.listing, period.units, period.since, end))
         ended = [period for period in kept if period.until is not None]
         sku_ended = max((period.until for period in ended if period.until), default=0.0)
+        sku_began = min((period.since for period in kept if period.until is None), default=0.0)
         for listing, units in wanted.items():
             if listing in changed:
                 since = changed[listing]
             else:
-                since = now if from_now else max(float(self._counted_from), sku_ended)
+                since = now if from_now else max(float(self._counted_from), sku_ended, sku_began)
                 same = [period.until for period in ended if period.listing == listing and period.until]
                 since = max([since, *same])
             kept.append(LinkPeriod(listing, units, since, None))

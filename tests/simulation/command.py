@@ -89,8 +89,8 @@ def failure(scenario: Scenario, verdict: Verdict, *, shrinking: bool = True, tri
     assert broken is not None, "nothing is broken"
     size = len(scenario.events)
     if shrinking:
-        promise = broken.promise
-        scenario = shrink(scenario, lambda smaller: _breaks(smaller, promise), tries=tries)
+        like = broken.like
+        scenario = shrink(scenario, lambda smaller: _breaks(smaller, like), tries=tries)
         verdict = play(scenario)
         broken = verdict.broken or broken
     events = "\n".join(f"  {event}" for event in scenario.events)
@@ -103,9 +103,9 @@ def failure(scenario: Scenario, verdict: Verdict, *, shrinking: bool = True, tri
     )
 
 
-def _breaks(scenario: Scenario, promise: str) -> bool:
+def _breaks(scenario: Scenario, like: tuple[str, str]) -> bool:
     broken = play(scenario).broken
-    return broken is not None and broken.promise == promise
+    return broken is not None and broken.like == like
 
 
 def _many(seeds: range, size: int, jobs: int, *, keep_going: bool) -> int:

@@ -79,7 +79,7 @@ def settings(*, shops: int, close_after_seconds: float, settle_after_seconds: fl
             feed_seconds=30,
             poll_seconds=90,
             recent_seconds=900,
-            sweep_seconds=7200,
+            sweep_seconds=3000,
             upkeep_seconds=30,
             reconcile_seconds=15,
             intake_seconds=15,

@@ -6,6 +6,7 @@ code under test says about itself is believed only where the ledger agrees.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,11 @@ class BrokenPromise(AssertionError):  # noqa: N818  it is what it says
         self.subject = subject
         """A listing's name, an order's id, or nothing."""
         self.what = what
+
+    @property
+    def like(self) -> tuple[str, str]:
+        """What is the same in every history that breaks in this way: all but the numbers."""
+        return self.promise, re.sub(r"\d+", "#", self.what)
 
 
 @dataclass(slots=True)

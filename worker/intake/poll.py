@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 NO_ID = "(no id)"
 LONGEST_PUT_OFF = timedelta(minutes=10)
 """What a poll puts off is due after this at the latest, should nobody ever end it."""
+LATE_INDEX = timedelta(minutes=10)
+"""How long a vendor's index may take to show a change, for the late pass to find it."""
 
 
 class Poller:
@@ -79,18 +81,28 @@ class Poller:
     def late_pass(self, name: str, reaching_back: timedelta) -> int:
         """Compare ids and revisions of the time behind the cursor with what we hold, for entries that the vendor's
         index showed late; returns how many orders must be fetched. Cheap, and idempotent.
+
+        It reaches back that far, or further if the last complete pass is longer ago than usual, so that what became
+        visible in between is not missed.
         """
-        now = self._clock.now()
+        began_at = self._clock.now()
+        with self._store.read() as transaction:
+            last = cursors.cursor(transaction, late_name(name))
+        since = began_at - reaching_back
+        if last is not None:
+            since = min(since, datetime.fromisoformat(last) - LATE_INDEX)
         correlation = f"late-{uuid.uuid4().hex[:16]}"
         missing = 0
         self._accounts.admit(HoldScope.CHANNEL, name)
-        pages = iter(self._channels[name].recent(now - reaching_back))
+        pages = iter(self._channels[name].recent(since))
         while True:
             with self._accounts.calling(HoldScope.CHANNEL, name):
                 page = next(pages, None)
             if page is None:
                 break
             missing += self._ask_for_missing(name, page, correlation)
+        with self._store.write() as transaction:
+            cursors.move_cursor(transaction, late_name(name), began_at.isoformat(), began_at, current=False)
         if missing:
             log.info("late_orders_found", channel=name, count=missing)
         return missing
@@ -182,3 +194,8 @@ class Poller:
 def cursor_name(channel: str) -> str:
     """The name of a channel's poll cursor in `cursors`."""
     return f"orders:{channel}"
+
+
+def late_name(channel: str) -> str:
+    """The name in `cursors` of when a channel's last complete late pass began."""
+    return f"late:{channel}"

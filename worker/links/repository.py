@@ -132,14 +132,14 @@ def lines(transaction: Transaction, channel: str, skus: Collection[str]) -> Sequ
     ).all()
 
 
-def paired(transaction: Transaction, channel: str, skus: Collection[str]) -> set[tuple[int, str]]:
-    """The pairs (line, listing) that lines of these SKUs have."""
+def paired(transaction: Transaction, channel: str, skus: Collection[str]) -> dict[tuple[int, str], AnyRow]:
+    """The pairs that lines of these SKUs have, by line and listing."""
     rows = transaction.execute(
-        select(Pair.line_row, Pair.listing_id)
+        select(Pair.line_row, Pair.listing_id, Pair.id, Pair.units, Pair.applied, Pair.waived)
         .join(OrderLineRow, OrderLineRow.id == Pair.line_row)
         .where(OrderLineRow.channel == channel, OrderLineRow.sku.in_(skus))
     )
-    return {(row.line_row, row.listing_id) for row in rows}
+    return {(row.line_row, row.listing_id): row for row in rows}
 
 
 def pair_ids(transaction: Transaction, line_rows: Collection[int]) -> dict[tuple[int, str], int]:

@@ -230,10 +230,13 @@ class Links:
         }
         held = repository.paired(transaction, channel, list(versions))
         pairs: list[dict[str, Any]] = []
+        again: list[dict[str, int]] = []
+        journal: list[dict[str, Any]] = []
         too_large: dict[int, RowProblem] = {}
         for line in repository.lines(transaction, channel, list(versions)):
             for wanted in pairs_for(line.placed_at, rules[line.sku]):
-                if (line.id, wanted.listing_id) in held:
+                pair = held.get((line.id, wanted.listing_id))
+                if pair is not None and pair.units > 0:
                     continue
                 try:
                     committed = in_listing_units(line.committed, wanted.units)
@@ -243,6 +246,20 @@ class Links:
                     continue
                 # Committed as first known is waived; what the channel has added since counts.
                 waived = min(committed, line.first_committed * wanted.units) if wanted.before_start else 0
+                if pair is not None:
+                    # A correction had taken the line from this listing; now it is linked to it again.
+                    again.append(
+                        {
+                            "row": pair.id,
+                            "new_units": wanted.units,
+                            "new_committed": committed,
+                            "new_waived": pair.waived + waived,
+                        }
+                    )
+                    entry = waiver(wanted.listing_id, pair.id, waived, WaiveReason.BEFORE_START, now)
+                    journal.append({**entry, "note": "linked again"})
+                    made.note(wanted.listing_id, committed - pair.waived - waived - pair.applied, waived)
+                    continue
                 pairs.append(
                     {
                         "line_row": line.id,
@@ -259,11 +276,10 @@ class Links:
             raise LinkTableError(too_large.values())
         intake.insert_pairs(transaction, pairs)
         journal_waived(transaction, pairs, now)
-        for pair in pairs:
-            made.waived_units += pair["waived"]
-            if pair["committed"] != pair["waived"]:
-                made.due_units += pair["committed"] - pair["waived"]
-                made.due.add(pair["listing_id"])
+        repository.set_corrected(transaction, again)
+        intake.write_journal(transaction, journal)
+        for new in pairs:
+            made.note(new["listing_id"], new["committed"] - new["waived"], new["waived"])
 
 
 @dataclass(slots=True)
@@ -274,6 +290,13 @@ class _Made:
     lines_linked: int = 0
     due_units: int = 0
     waived_units: int = 0
+
+    def note(self, listing_id: str, due_units: int, waived_units: int) -> None:
+        """A pair was made that has these units due."""
+        self.waived_units += waived_units
+        self.due_units += due_units
+        if due_units:
+            self.due.add(listing_id)
 
 
 def journal_waived(transaction: Transaction, pairs: Iterable[Mapping[str, Any]], now: datetime) -> None:

@@ -92,17 +92,20 @@ def compared(
             starts = {version.from_at for version in versions if version.key == row.key} if row.from_at else set()
             if row.from_at is not None and row.from_at not in starts:
                 kept_starts.append((row, held))
-    begun += _new_versions(new, [*(v for v in versions if v.until_at is not None), *ended], counted_from)
+    gone = {version.id for version in (*ended, *forgotten)}
+    staying = [version for version in in_force.values() if version.id not in gone]
+    begun += _new_versions(new, [*(v for v in versions if v.until_at is not None), *ended], staying, counted_from)
     return VersionChanges(begun, ended, forgotten, unchanged, kept_starts)
 
 
 def _new_versions(
-    rows: Sequence[LinkRow], ended: Iterable[Version], counted_from: Mapping[str, datetime]
+    rows: Sequence[LinkRow], ended: Iterable[Version], staying: Iterable[Version], counted_from: Mapping[str, datetime]
 ) -> list[Version]:
     """Links that are not in force begin where they say, else at the channel's counted-from time.
 
-    But not before an earlier version of the same link ended; and by default not before the SKU's links last changed, so
-    that no line that has its pair with a former listing gets one with the new listing as well.
+    But not before an earlier version of the same link ended; and by default not before a link of the SKU last ended, so
+    that no line that has its pair with a former listing gets one with the new listing as well, nor before the SKU's
+    links in force begin: lines that were not to count are not counted because the SKU becomes a kit.
     """
     link_ended: dict[tuple[str, str, str], datetime] = {}
     sku_ended: dict[tuple[str, str], datetime] = {}
@@ -111,12 +114,17 @@ def _new_versions(
         link_ended[version.key] = max(version.until_at, link_ended.get(version.key, version.until_at))
         sku = version.key[:2]
         sku_ended[sku] = max(version.until_at, sku_ended.get(sku, version.until_at))
+    sku_began: dict[tuple[str, str], datetime] = {}
+    for version in staying:
+        sku = version.key[:2]
+        sku_began[sku] = min(version.from_at, sku_began.get(sku, version.from_at))
     begun = []
     for row in rows:
         wanted = row.from_at
         if wanted is None:
             default = counted_from[row.channel]
-            wanted = max(default, sku_ended.get(row.key[:2], default))
+            sku = row.key[:2]
+            wanted = max(default, sku_ended.get(sku, default), sku_began.get(sku, default))
         begun.append(Version(*row.key, row.units, max(wanted, link_ended.get(row.key, wanted))))
     return begun
 

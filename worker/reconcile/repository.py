@@ -259,6 +259,26 @@ def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
     return found
 
 
+def may_be_late(transaction: Transaction, listing_ids: Collection[str], prepared_after: datetime) -> set[str]:
+    """Of these listings, those with a stock write since then that was taken for absent: it may be executed yet."""
+    found: set[str] = set()
+    for chunk in in_chunks(listing_ids):
+        found.update(
+            transaction.scalars(
+                select(Operation.listing_id)
+                .where(
+                    Operation.listing_id.in_(chunk),
+                    Operation.state == OperationState.ABSENT,
+                    ~Operation.claimed,
+                    Operation.kind == OperationKind.STOCK,
+                    Operation.prepared_at > prepared_after,
+                )
+                .distinct()
+            )
+        )
+    return found
+
+
 def doubt_prepared(transaction: Transaction, listing_ids: Collection[str]) -> None:
     """Operations whose sender is gone (its lease ran out) have an unknown outcome."""
     for chunk in in_chunks(listing_ids):

@@ -37,7 +37,7 @@ from worker.holds.accounts import Accounts
 from worker.reconcile import findings, repository
 from worker.reconcile.planning import Item, Planner, Record
 from worker.reconcile.repository import Intent
-from worker.reconcile.settle import LATE, Settled, Settler
+from worker.reconcile.settle import LATE, LATE_FOR, Settled, Settler
 from worker.store import StorageUnavailable, Store, Transaction
 from worker.store.tables import (
     HoldScope,
@@ -192,11 +192,21 @@ class Reconciler:
     # --- read -------------------------------------------------------------------------------------------------
 
     def _consult(self, items: Sequence[Item]) -> None:
-        """Read what the next plan needs: the log where an outcome is open, the listing where a total is not known."""
-        looking = [item for item in items if item.look]
+        """Read what the next plan needs: the log where an outcome is open, the listing where a total is not known.
+
+        Where a write that was taken for absent may have been executed since, the total alone would hide it.
+        """
         reading = [item for item in items if item.read and not item.look]
+        if reading:
+            with self._store.read() as transaction:
+                since = self._clock.now() - LATE_FOR
+                late = repository.may_be_late(transaction, [item.listing_id for item in reading], since)
+            for item in reading:
+                item.look = item.listing_id in late
+        looking = [item for item in items if item.look]
+        reading = [item for item in reading if not item.look]
         for item, settled in self._side_by_side(self._look, looking):
-            item.look = False
+            item.look = item.read = False
             self.counts.looks += 1
             if isinstance(settled, Settled):
                 item.fresh = settled.listing
@@ -348,10 +358,7 @@ class Reconciler:
             record.listing(item.listing_id, attempts=0)
         elif isinstance(error, StockMismatch | InsufficientStock):
             self.counts.mismatches += 1
-            # A late execution of ours may have moved the total: where one is possible, the log is read first.
-            late = repository.unclaimed(transaction, [item.listing_id]).get(item.listing_id, [])
-            item.look = any(operation.state is OperationState.ABSENT for operation in late)
-            item.read = not item.look
+            item.read = True
         elif isinstance(error, NotFound):
             item.read = True
         elif isinstance(error, Rejected):

@@ -38,6 +38,11 @@ PATIENT_LOOKS = 8
 LATE = (OperationState.PREPARED, OperationState.UNKNOWN, OperationState.ABSENT)
 """From where evidence or a late answer still makes an operation applied."""
 
+LATE_FOR = timedelta(days=1)
+"""How long after its preparation a write that was taken for absent is thought able to be executed yet, where only a
+look at the log would show it. Evidence that shows it later counts all the same.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -186,7 +191,7 @@ class Settler:
         operations = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
         candidates = [candidate_of(row) for row in operations]
         anchor_total = listing.stock.total if held.anchor_total is None else held.anchor_total
-        evidence = examine(anchor_total, _anchor_positions(held, entries), entries, candidates, listing.stock.total)
+        evidence = examine(anchor_total, _anchor_positions(held, ordered), entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN:
             self._log_does_not_meet(transaction, listing, held, ordered, waiting=open_operation is not None)
             return open_operation is not None
@@ -382,15 +387,19 @@ def _stands(known: Any) -> bool:
     return known.author is Author.OURS and not known.open_claim
 
 
-def _anchor_positions(held: Any, entries: Sequence[Entry]) -> Sequence[int]:
-    """Where in the log the anchor may stand: right after its adjustment, or anywhere when it was only a read."""
-    for position, entry in enumerate(entries, start=1):
-        if held.anchor_certain and entry.adjustment_id == held.anchor_adjustment:
-            return (position,)
-    if held.anchor_certain and held.anchor_at is not None:
+def _anchor_positions(held: Any, ordered: Sequence[RemoteAdjustment]) -> Sequence[int]:
+    """Where in the log the anchor may stand: right after its adjustment, or anywhere when it was only a read.
+
+    What happened in one instant may have been ordered in another way when the anchor was taken (the feed had not shown
+    it yet), so the anchor may stand after any of that instant.
+    """
+    if not held.anchor_certain or held.anchor_at is None:
+        return range(len(ordered) + 1)
+    anchor = next((entry for entry in ordered if entry.adjustment_id == held.anchor_adjustment), None)
+    if anchor is None:
         # Its adjustment is older than what was read of the log: the anchor stands before all of it.
         return (0,)
-    return range(len(entries) + 1)
+    return [position for position, entry in enumerate(ordered, start=1) if entry.at == anchor.at]
 
 
 def _revoked(row: Any) -> Finding:

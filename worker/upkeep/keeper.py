@@ -34,7 +34,7 @@ from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
 from worker.reconcile.findings import outcome_unknown, unreadable_fingerprint, unreadable_listing
 from worker.reconcile.repository import Intent
-from worker.reconcile.settle import as_read
+from worker.reconcile.settle import LATE_FOR, as_read
 from worker.store import Store, Transaction
 from worker.store.tables import HoldScope, OperationKind, OperationState
 from worker.store.totals import note_totals
@@ -50,6 +50,8 @@ BATCH_LISTINGS = 50
 AGAIN_SOON = timedelta(seconds=5)
 AGAIN_LATER = timedelta(minutes=1)
 TROUBLE_AGAIN_AFTER = timedelta(minutes=15)
+CLOCKS_APART = timedelta(seconds=30)
+"""By how much the clocks of two of our hosts may disagree about what came first."""
 
 
 @dataclass(slots=True)
@@ -194,6 +196,7 @@ class Keeper:
         """Keep the reads, draw what follows from them, and write down the closings and openings to be sent."""
         now = self._clock.now()
         rows = repository.lock(transaction, [look.listing_id for look in looks])
+        late = operations.may_be_late(transaction, list(rows), now - LATE_FOR)
         updates, well, intents = [], [], {}
         for look in looks:
             listing = look.listing
@@ -203,7 +206,7 @@ class Keeper:
                 look.next_at = now
                 continue
             well.append(unreadable_fingerprint(look.listing_id))
-            columns = self._columns(listing, look.row, rows[look.listing_id], now)
+            columns = self._columns(listing, look.row, rows[look.listing_id], now, late=look.listing_id in late)
             updates.append(columns)
             if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:
                 look.next_at = now + TROUBLE_AGAIN_AFTER
@@ -232,8 +235,8 @@ class Keeper:
             if look.listing_id in intents and look.operation_id is None:
                 look.next_at = now + AGAIN_SOON
 
-    def _columns(self, listing: Listing, before: Any, held: Any, now: datetime) -> dict[str, Any]:
-        """What to keep of a read, given the row as it was before it and as it is now."""
+    def _columns(self, listing: Listing, before: Any, held: Any, now: datetime, *, late: bool) -> dict[str, Any]:
+        """What to keep of a read, given the row as it was before it and as it is now; `late`: see `may_be_late`."""
         columns: dict[str, Any] = {
             "row": listing.listing_id,
             "new_seller_id": listing.seller_id,
@@ -248,8 +251,9 @@ class Keeper:
         if held.anchor_total is None:
             columns |= {"new_anchor_total": listing.stock.total, "new_anchor_at": now}
         at_zero = held.zero_since is not None or held.closed_by_us_at is not None
-        if held.total is not None and held.total != listing.stock.total and not at_zero:
-            # The sweep saw a difference and so do we: the log tells. (Around zero the feed is simply a moment behind.)
+        if held.total is not None and held.total != listing.stock.total and (not at_zero or late):
+            # The sweep saw a difference and so do we: the log tells. (Around zero the feed is simply a moment behind,
+            # unless a write that was taken for absent may have been executed since.)
             columns |= {"new_doubted": True, "new_next_attempt_at": now}
         return columns
 
@@ -340,14 +344,17 @@ class Keeper:
         there = listing.state is (
             ListingState.CLOSED if operation.kind is OperationKind.CLOSE else ListingState.PUBLISHED
         )
-        since = row.state_changed_at is not None and row.state_changed_at >= operation.prepared_at
+        since = row.state_changed_at is not None and row.state_changed_at >= operation.prepared_at - CLOCKS_APART
         age = now - operation.prepared_at
         if there and since and row.state_author is Author.OURS:
             self._end(transaction, look, operation.id, OperationState.APPLIED, "found in the feed")
         elif there and since and row.state_author is Author.OTHER:
             self._end(transaction, look, operation.id, OperationState.REJECTED, "somebody else did it")
         elif not there and age >= self._settle_after:
-            self._end(transaction, look, operation.id, OperationState.ABSENT, "the state did not change")
+            self._end(transaction, look, operation.id, OperationState.ABSENT, "the state is not what we asked for")
+            if operation.kind is OperationKind.CLOSE and since and row.state_author is Author.OTHER:
+                # Closed, by us or another, and opened again since: that is for this zero episode.
+                operations.update_listings(transaction, [{"row": look.listing_id, "new_close_done": True}])
         else:
             look.next_at = now + AGAIN_SOON
             if age > 5 * self._settle_after:
