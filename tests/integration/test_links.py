@@ -398,6 +398,25 @@ def test_an_order_that_is_first_seen_after_a_correction_counts_as_the_corrected_
     assert (world.total("L"), world.total("M")) == (10, 8)
 
 
+def test_lines_corrected_away_count_again_once_their_sku_is_linked_to_that_listing_too(world: World) -> None:
+    world.listing("L", 10)
+    world.listing("M", 10)
+    load(world, f"{CHANNEL},A,L,1,")
+    world.sell("o1", {"A": 1})
+    world.reconcile()
+    corrections(world).make(Correction(CHANNEL, "A", "L", "M"), by="ada")
+    result = load(world, f"{CHANNEL},A,M,1,", f"{CHANNEL},A,L,6,")
+    assert result.due_units == 5
+    world.reconcile()
+    assert (world.total("L"), world.total("M")) == (4, 9)
+    assert (pairs_on(world, "L"), pairs_on(world, "M")) == ([("A", 6, 6, 0)], [("A", 1, 1, 0)])
+    world.pass_time(60)
+    world.sell("o1", {"A": 0})
+    world.reconcile()
+    assert (world.total("L"), world.total("M")) == (10, 10)
+    world.assert_p1()
+
+
 def test_a_correction_made_twice_finds_nothing_to_do(world: World) -> None:
     world.listing("L", 10)
     world.listing("M", 10)

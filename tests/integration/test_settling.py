@@ -146,6 +146,77 @@ def test_absent_is_revocable_when_the_request_is_executed_late(world: World) -> 
     world.assert_p1()
 
 
+def test_a_late_execution_that_the_feed_hides_is_not_taken_for_anothers_change(world: World) -> None:
+    """Who reads the listing next, to be sure of a shortage, would believe its total if the log were not asked."""
+    world.marketplace.own_events = Shown.MISSING
+    lose(world, "late", units=10)
+    world.marketplace.fail("adjust", Unavailable("refused"))
+    world.pass_time(70)
+    world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["absent", "rejected"]
+    world.marketplace.late.pop()()
+    world.sell("2", {"A": 1})
+    world.settle_down()
+    assert world.pairs() == [("A", 10, 10, 0), ("A", 1, 0, 0)]
+    world.assert_p1()
+
+
+def test_a_late_return_that_the_feed_hides_is_not_taken_for_anothers_change(world: World) -> None:
+    """At zero stock, upkeep believes what it reads; not so where one of our writes may have been executed late."""
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 10})
+    world.settle_down(seconds=60)
+    world.marketplace.own_events = Shown.MISSING
+    world.marketplace.fail("adjust", "late", Unavailable("refused"))
+    world.sell("1", {"A": 6})
+    world.reconcile()
+    world.pass_time(70)
+    world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["applied", "absent", "rejected"]
+    world.sell("1", {"A": 10})
+    world.settle_down(seconds=60)
+    world.marketplace.late.pop()()
+    assert world.total() == 4
+    world.services.sweeper.sweep()
+    world.settle_down()
+    assert (world.total(), world.pairs()) == (0, [("A", 10, 10, 0)])
+    world.assert_p1()
+
+
+def test_entries_of_one_instant_may_be_shown_in_another_order_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log orders them by their ids until the feed has shown them."""
+    world.listing(total=10)
+    world.link()
+    first, second = world.marketplace.buy("L", 1), world.marketplace.buy("L", 2)
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    world.follow()
+    assert world.listing_row().anchor_certain
+    world.pass_time(5)
+    world.marketplace.feed_hidden = True
+    with monkeypatch.context() as patched:
+        names = iter(["z", "a"])
+        patched.setattr(world.marketplace.stock_model, "_new_id", lambda: next(names))
+        world.marketplace.abandon(first)
+        world.marketplace.abandon(second)
+    look(world)
+    assert world.listing_row().anchor_adjustment == "z"
+    world.marketplace.feed_hidden = False
+    world.follow()
+    look(world)
+    assert not world.listing_row().doubted
+
+
+def look(world: World) -> None:
+    """The log of the listing is read."""
+    with world.store.write() as transaction:
+        upkeep.doubt(transaction, ["L"], world.clock.now())
+    world.reconcile()
+
+
 def test_the_feed_is_ahead_of_the_answer_of_a_write_that_repeats_an_absent_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

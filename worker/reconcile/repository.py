@@ -401,6 +401,16 @@ def oldest_open_claim(transaction: Transaction, listing_id: str) -> datetime | N
     )
 
 
+def total_before(transaction: Transaction, listing_id: str, moment: datetime) -> int | None:
+    """The running total after the last adjustment of a listing before that moment; None where it is not known."""
+    return transaction.scalar(
+        select(RemoteAdjustmentRow.total_after)
+        .where(RemoteAdjustmentRow.listing_id == listing_id, RemoteAdjustmentRow.at < moment)
+        .order_by(RemoteAdjustmentRow.at.desc(), RemoteAdjustmentRow.sequence.desc().nulls_last())
+        .limit(1)
+    )
+
+
 def learn_adjustments(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
     """Each mapping: `row` (the adjustment), `new_author`, `new_sequence`, `new_total_after`, `new_open_claim`."""
     if rows:

@@ -54,6 +54,14 @@ class Settled:
     """The fresh read that the look ended with."""
 
 
+@dataclass(frozen=True, slots=True)
+class _LogRead:
+    """A listing's log, as far as it was read."""
+
+    since: datetime
+    entries: Sequence[RemoteAdjustment]
+
+
 class Settler:
     """Reads evidence and draws its consequences."""
 
@@ -138,38 +146,36 @@ class Settler:
             candidates = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
             held = repository.facts_unlocked(transaction, listing_id)
             unclaimed_since = repository.oldest_open_claim(transaction, listing_id)
-        entries: Sequence[RemoteAdjustment] = ()
-        has_log = isinstance(self._marketplace, Ledger) and self._marketplace.evidence is not Evidence.NONE
-        if isinstance(self._marketplace, Ledger) and has_log:
+        log_read = None
+        if isinstance(self._marketplace, Ledger) and self._marketplace.evidence is not Evidence.NONE:
             since = min([held.anchor_at or held.first_seen_at, *(row.prepared_at for row in candidates)])
             since = min(since, unclaimed_since or since)
-            entries = self._read_log(self._marketplace, listing_id, since - LOG_MARGIN)
+            log_read = self._read_log(self._marketplace, listing_id, since - LOG_MARGIN)
         listing = self._marketplace.listing(listing_id)
         with self._store.write() as transaction:
-            open_question = self._judge(transaction, listing, entries, held, looked_at, has_log=has_log)
+            open_question = self._judge(transaction, listing, log_read, held, looked_at)
         return Settled(open_question, listing)
 
-    def _read_log(self, ledger: Ledger, listing_id: str, since: datetime) -> Sequence[RemoteAdjustment]:
+    def _read_log(self, ledger: Ledger, listing_id: str, since: datetime) -> _LogRead:
         """The log since then; of a listing that has been still for longer than logs are kept, what is left of it. If
         something is missing from that, it will not lead from the anchor to the total, and nothing is concluded.
         """
         try:
-            return ledger.adjustments(listing_id, since=since)
+            return _LogRead(since, ledger.adjustments(listing_id, since=since))
         except CursorTooOld as error:
             if error.kept_since is None:
                 raise
             # A little later than that: it moves on while we ask.
-            return ledger.adjustments(listing_id, since=error.kept_since + LOG_MARGIN)
+            kept_since = error.kept_since + LOG_MARGIN
+            return _LogRead(kept_since, ledger.adjustments(listing_id, since=kept_since))
 
     def _judge(
         self,
         transaction: Transaction,
         listing: Listing,
-        log_entries: Sequence[RemoteAdjustment],
+        log_read: _LogRead | None,
         before: Any,
         looked_at: datetime,
-        *,
-        has_log: bool,
     ) -> bool:
         """Settle what can be; returns whether an operation is still unsettled. `before` is the row before the look, and
         `looked_at` when it began.
@@ -178,20 +184,26 @@ class Settler:
         held = repository.facts(transaction, [listing_id])[listing_id]
         open_operation = repository.unsettled(transaction, [listing_id]).get(listing_id)
         counted = listing.stock.kind is StockKind.COUNTED
-        if not has_log or not counted:
+        if log_read is None or not counted:
             repository.update_listings(transaction, [as_read(listing, doubted=False)])
             return open_operation is not None
         if (held.anchor_adjustment, held.anchor_total) != (before.anchor_adjustment, before.anchor_total):
             # The feed moved the anchor while we looked, maybe beyond what we saw of the log: look again.
             repository.update_listings(transaction, [{"row": listing_id, "new_doubted": True}])
             return open_operation is not None
-        known = repository.known_adjustments(transaction, [entry.adjustment_id for entry in log_entries])
-        ordered = sorted(log_entries, key=lambda entry: _log_order(entry, known))
+        known = repository.known_adjustments(transaction, [entry.adjustment_id for entry in log_read.entries])
+        ordered = sorted(log_read.entries, key=lambda entry: _log_order(entry, known))
         entries = [_entry(entry, known.get(entry.adjustment_id)) for entry in ordered]
         operations = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
         candidates = [candidate_of(row) for row in operations]
         anchor_total = listing.stock.total if held.anchor_total is None else held.anchor_total
         evidence = examine(anchor_total, _anchor_positions(held, ordered), entries, candidates, listing.stock.total)
+        if evidence.verdict is Verdict.OPEN and held.anchor_certain:
+            # The feed carries the anchor along; should it hide a write of ours, the anchor is wrong ever since. The
+            # total before all that was read of the log is not, because that begins before every open write.
+            opening = repository.total_before(transaction, listing_id, log_read.since)
+            if opening is not None:
+                evidence = examine(opening, (0,), entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN:
             self._log_does_not_meet(transaction, listing, held, ordered, waiting=open_operation is not None)
             return open_operation is not None

@@ -32,7 +32,7 @@ from worker.alerts.anomalies import fingerprint
 from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
-from worker.reconcile.evidence import Entry, first_fit, may_be_late
+from worker.reconcile.evidence import Candidate, Entry, first_fit, may_be_late
 from worker.reconcile.settle import Settler, candidate_of
 from worker.recovery.signs import Signs
 from worker.store import Store, Transaction
@@ -59,7 +59,19 @@ class _Running:
     anchor_certain: bool
     candidates: list[Any]
     was_stocked: bool = False
-    """Whether there was stock at any moment of the page: a zero episode has ended then, even if another has begun."""
+    """Whether stock came in and ran out again in the page: the zero episode has ended then, and another has begun."""
+
+    def note_stretch(self, change: StockChange, total_after: int | None, fit: Candidate | None) -> None:
+        """See whether a stretch of stock ends with this change, inside the zero episode that we know of.
+
+        The feed also tells of stock before the episode: what ran out before it began, and what we took ourselves, with
+        an answer, when it began.
+        """
+        if total_after is None or not total_after - change.adjustment.quantity > 0 >= total_after:
+            return
+        answered = fit is not None and fit.answered
+        since = self.row.zero_since
+        self.was_stocked |= not answered and (since is None or change.adjustment.at > since)
 
 
 class FeedFollower:
@@ -282,33 +294,34 @@ class FeedFollower:
             if kept is None:
                 total_after = self._move_anchor(listing, change)
                 moved.add(adjustment.listing_id)
-                operation = self._match(listing, change, total_after)
-                if operation is None and any(row.answered for row in listing.candidates):
+                fit = self._match(listing, change, total_after)
+                listing.note_stretch(change, total_after, fit)
+                if fit is None and any(row.answered for row in listing.candidates):
                     # Our answered write may have come before this one, in a feed that does not show it.
                     listing.anchor_certain = False
-                if operation is None and self._may_be_late(listing, change, total_after):
+                if fit is None and self._may_be_late(listing, change, total_after):
                     doubtful.add(adjustment.listing_id)
                 remembered.append(
                     operations.adjustment_values(
                         adjustment,
                         sequence=change.sequence,
                         total_after=total_after,
-                        claimed=operation is not None,
+                        claimed=fit is not None,
                     )
                 )
             else:
                 claimed = kept.operation_id is not None
-                operation = None if claimed else self._match(listing, change, kept.total_after)
+                fit = None if claimed else self._match(listing, change, kept.total_after)
                 learnt.append(
                     {
                         "row": adjustment.adjustment_id,
                         "new_author": adjustment.author,
                         "new_sequence": change.sequence,
-                        "new_open_claim": adjustment.author is Author.OURS and not claimed and operation is None,
+                        "new_open_claim": adjustment.author is Author.OURS and not claimed and fit is None,
                     }
                 )
-            if operation is not None:
-                matches[adjustment.adjustment_id] = operation
+            if fit is not None:
+                matches[adjustment.adjustment_id] = fit.operation_id
         operations.remember_adjustments(transaction, remembered)
         operations.learn_adjustments(transaction, learnt)
         due = self._settler.claim_in(transaction, matches)
@@ -334,7 +347,6 @@ class FeedFollower:
             # The anchor is a read made after this adjustment: it is in there already.
             return None
         listing.anchor_total += adjustment.quantity
-        listing.was_stocked |= listing.anchor_total > 0
         listing.anchor_adjustment = adjustment.adjustment_id
         listing.anchor_at = adjustment.at
         return listing.anchor_total
@@ -347,7 +359,7 @@ class FeedFollower:
         before = total_after - change.adjustment.quantity
         return may_be_late(candidates, _entry(change), before, total_after) is not None
 
-    def _match(self, listing: _Running, change: StockChange, total_after: int | None) -> int | None:
+    def _match(self, listing: _Running, change: StockChange, total_after: int | None) -> Candidate | None:
         """The operation that this adjustment is claimed for, if the running totals fit one whose sender is not still
         waiting for its answer.
         """
@@ -361,7 +373,7 @@ class FeedFollower:
         if fit.answered:
             # Its answer proved the total right before and right after it.
             listing.anchor_certain = True
-        return fit.operation_id
+        return fit
 
     def _write_anchors(self, transaction: Transaction, listings: Sequence[_Running]) -> None:
         unlimited_from = self._marketplace.unlimited_from

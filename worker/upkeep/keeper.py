@@ -183,6 +183,9 @@ class Keeper:
             with self._store.write() as transaction:
                 operations.update_listings(transaction, [{"row": look.listing_id, "new_state": ListingState.DELETED}])
                 repository.wake_for_reconcile(transaction, [look.listing_id], now)
+                if look.operation is not None:
+                    look.kind = look.operation.kind
+                    self._end(transaction, look, look.operation.id, OperationState.ABSENT, "the listing was deleted")
         elif isinstance(answer, Unreadable):
             look.next_at = now + TROUBLE_AGAIN_AFTER
             self._anomalies.open(unreadable_listing(look.listing_id, str(answer)))

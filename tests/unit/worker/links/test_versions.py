@@ -53,6 +53,13 @@ def test_a_further_listing_of_a_kit_begins_with_the_channel() -> None:
     assert spans(changes([row(), row(listing="M")], [version("L")]).begun) == [("M", 1, START, None)]
 
 
+def test_a_further_listing_of_a_kit_begins_with_the_skus_links_if_those_began_later() -> None:
+    rows = [row(), row(listing="M"), row(listing="N")]
+    held = [version("L", from_at=day(3)), version("M", from_at=day(7), id_=2)]
+    assert spans(changes(rows, held).begun) == [("N", 1, day(3), None)]
+    assert spans(changes([row(), row(listing="N", from_at=day(1))], held[:1]).begun) == [("N", 1, day(1), None)]
+
+
 def test_an_explicit_start_may_reach_into_another_listings_time() -> None:
     held = [version("L", until_at=day(5))]
     assert spans(changes([row(listing="M", from_at=day(2))], held).begun) == [("M", 1, day(2), None)]
