@@ -41,7 +41,7 @@ LULL = ((15.0, 4),)
 """How the beats ring once the faults have stopped: seconds, and times."""
 
 
-MOST_QUESTIONS = 3
+MOST_QUESTIONS = 8
 """How often people are asked, one thing after the other, before nothing may be left to ask."""
 
 

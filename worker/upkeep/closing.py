@@ -37,11 +37,18 @@ class Episode:
     """We closed it in this zero episode already: if it is open again, somebody wanted that."""
     closed_by_us: bool
     linked: bool
+    undone: bool = False
+    """We closed it, and an opening of ours that had been taken for absent was executed since: nobody else wanted that."""
+
+    @property
+    def may_close(self) -> bool:
+        """Whether closing is not yet done in this zero episode, or undone by ourselves."""
+        return not self.close_done or self.undone
 
 
 def waits_until(episode: Episode, policy: ClosingPolicy, total: int | None) -> datetime | None:
     """Until when a listing at zero is left alone; None when there is nothing to wait for."""
-    if episode.zero_since is None or total is None or total > 0 or episode.close_done:
+    if episode.zero_since is None or total is None or total > 0 or not episode.may_close:
         return None
     return episode.zero_since + policy.close_after
 
@@ -52,7 +59,8 @@ def decide(state: ListingState, stock: Stock, episode: Episode, policy: ClosingP
     Undefined and unlimited stock, drafts and listings that wait for approval are never touched; what we did not close
     is never opened; what somebody reopened while it was empty stays open until it has been stocked again.
     """
-    if episode.closed_by_us and state is not ListingState.CLOSED:
+    empty = stock.kind is StockKind.COUNTED and stock.total <= 0
+    if episode.closed_by_us and state is not ListingState.CLOSED and not (episode.undone and empty):
         return Action.UNMARK
     if stock.kind is not StockKind.COUNTED:
         # Stock that became unlimited is stock: what we closed for want of it must be on sale again.
@@ -60,7 +68,7 @@ def decide(state: ListingState, stock: Stock, episode: Episode, policy: ClosingP
         return Action.OPEN if reopen else Action.NOTHING
     if stock.total > 0:
         return Action.OPEN if episode.closed_by_us else Action.NOTHING
-    if not policy.enabled or state is not ListingState.PUBLISHED or episode.close_done:
+    if not policy.enabled or state is not ListingState.PUBLISHED or not episode.may_close:
         return Action.NOTHING
     if policy.linked_only and not episode.linked:
         return Action.NOTHING

@@ -254,6 +254,16 @@ class FeedFollower:
                     columns["new_close_done"] = True
         operations.update_listings(transaction, list(updates.values()))
         note_totals(transaction, list(updates), now)
+        # An opening of ours whose request came late, it may be, after we had closed the listing again.
+        reopened = {
+            change.listing_id
+            for change in changes
+            if change.state_changed
+            and change.author is Author.OURS
+            and change.state is ListingState.PUBLISHED
+            and rows[change.listing_id].closed_by_us_at is not None
+        }
+        repository.ask_for_look(transaction, reopened, now)
         repository.wake_for_reconcile(
             transaction,
             [change.listing_id for change in changes if change.state is ListingState.DELETED],

@@ -151,6 +151,9 @@ class Keeper:
                 close_done=row.close_done,
                 closed_by_us=row.closed_by_us_at is not None,
                 linked=row.listing_id in linked,
+                undone=row.closed_by_us_at is not None
+                and row.state is ListingState.PUBLISHED
+                and row.state_author is Author.OURS,
             )
             look = _Look(row, episode, unsettled.get(row.listing_id))
             ripe_at = waits_until(episode, self._policy, row.total)
