@@ -107,6 +107,50 @@ def test_once_per_zero_episode(sold_out: World) -> None:
     assert state(sold_out) is ListingState.CLOSED
 
 
+def test_stock_before_a_zero_episode_does_not_end_it_however_late_the_feed_tells(world: World) -> None:
+    world.listing(total=2)
+    world.link()
+    world.marketplace.feed_hidden = True
+    world.marketplace.edit("L", 1)
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    assert (world.total(), world.listing_row().total) == (0, 0)
+    world.pass_time(TWENTY_MINUTES + 1)
+    world.upkeep()
+    assert state(world) is ListingState.CLOSED
+    world.marketplace.feed_hidden = False
+    world.follow()
+    world.marketplace.set_state("L", ListingState.PUBLISHED)
+    world.settle_down(seconds=3000, step=30)
+    assert (state(world), world.marketplace.count("close")) == (ListingState.PUBLISHED, 1)
+
+
+def test_an_opening_of_ours_that_is_executed_after_the_next_closing_is_undone(sold_out: World) -> None:
+    sold_out.settle_down(seconds=1300, step=20)
+    sold_out.marketplace.edit("L", 1)
+    sold_out.settle_down(seconds=60)
+    assert state(sold_out) is ListingState.PUBLISHED
+    sold_out.marketplace.edit("L", -1)
+    sold_out.settle_down(seconds=1300, step=20)
+    assert state(sold_out) is ListingState.CLOSED
+    sold_out.marketplace.set_state("L", ListingState.PUBLISHED, ours=True)
+    sold_out.settle_down(seconds=60)
+    assert state(sold_out) is ListingState.CLOSED
+    sold_out.marketplace.set_state("L", ListingState.PUBLISHED)
+    sold_out.settle_down(seconds=3000, step=30)
+    assert state(sold_out) is ListingState.PUBLISHED
+
+
+def test_a_closing_whose_answer_was_lost_ends_with_its_listing(sold_out: World) -> None:
+    sold_out.marketplace.fail("close", OutcomeUnknown("no answer"))
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    assert closings(sold_out) == ["unknown"]
+    sold_out.marketplace.set_state("L", ListingState.DELETED)
+    sold_out.settle_down(seconds=600, step=20)
+    assert (closings(sold_out), sold_out.anomalies()) == (["absent"], [])
+
+
 def test_we_never_open_what_we_did_not_close(world: World) -> None:
     world.listing(total=0, state=ListingState.CLOSED)
     world.marketplace.edit("L", 5)
