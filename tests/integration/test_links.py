@@ -342,6 +342,15 @@ def test_thousands_of_waiting_lines_are_linked_in_few_statements(world: World) -
     assert world.rows(func.count(Pair.id))[0][0] == skus * lines_each
 
 
+def test_more_of_a_line_without_a_link_is_told_again_when_it_had_been_cancelled(world: World) -> None:
+    world.sell("1", {"A": 0})
+    assert world.anomalies() == []
+    for committed, told in ((2, ["unlinked-sku"]), (0, []), (1, ["unlinked-sku"])):
+        world.pass_time(60)
+        world.sell("1", {"A": committed})
+        assert world.anomalies() == told
+
+
 # --- corrections ------------------------------------------------------------------------------------------------
 
 

@@ -73,8 +73,8 @@ class _Changes:
     """Row of an order line -> its committed units now."""
     told_by: dict[int, str] = field(default_factory=dict)
     """Row of a changed order line -> the correlation id of what told."""
-    unlinked_skus: set[str | None] = field(default_factory=set)
-    """Of changed lines that no listing is known for."""
+    unlinked_skus: dict[str | None, int] = field(default_factory=dict)
+    """Of changed lines that no listing is known for, with the units of those that more is sold of now."""
     findings: list[Finding] = field(default_factory=list)
     unparked: list[str] = field(default_factory=list)
     """Fingerprints of the anomalies of orders that are parked no longer."""
@@ -85,7 +85,8 @@ class _Changes:
         self.changed_lines[line.id] = committed
         self.told_by[line.id] = told_by
         if not line.linked:
-            self.unlinked_skus.add(line.sku)
+            more = committed if committed > line.committed else 0
+            self.unlinked_skus[line.sku] = self.unlinked_skus.get(line.sku, 0) + more
 
 
 class Intake:
@@ -323,6 +324,9 @@ class Intake:
         for line in changes.new_lines:
             if not line["linked"] and line["committed"]:
                 units[line["sku"] or NO_SKU] += line["committed"]
+        for sku, waiting in changes.unlinked_skus.items():
+            if waiting:
+                units[sku or NO_SKU] += waiting
         changes.findings += [unlinked(channel, sku, waiting) for sku, waiting in sorted(units.items())]
 
     def _forget_unlinked(self, transaction: Transaction, channel: str, skus: Collection[str | None]) -> None:
