@@ -131,7 +131,8 @@ class _Examination:
         ):
             key = (listing_id, expected, new)
             applied[key] += state == "applied"
-            waiting[key] += state in ("prepared", "unknown")
+            # People are asked about one write of a listing after the other.
+            waiting[key] += state in ("prepared", "unknown") or (state == "absent" and listing_id in self._unknown)
         for key in executed.keys() | applied.keys():
             listing_id, expected, new = key
             name = self._on.witness.name(listing_id)
