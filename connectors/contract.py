@@ -172,6 +172,8 @@ class ListingChange:
 
     sequence: int
     listing_id: str
+    at: datetime
+    """When it happened, by the marketplace's clock."""
     state: ListingState
     """The state after the change."""
     state_changed: bool

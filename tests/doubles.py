@@ -229,7 +229,7 @@ class ModelMarketplace:
             return StockChange(entry.sequence, self._remote(entry.subject, author=author))
         if entry.kind == STATE_CHANGED:
             change = entry.subject
-            return ListingChange(entry.sequence, change.listing_id, change.state, True, author)
+            return ListingChange(entry.sequence, change.listing_id, entry.at, change.state, True, author)
         return None
 
     def close(self, listing_id: str) -> None:

@@ -94,6 +94,7 @@ def change(event: Resource, *, client_id: str) -> Change | None:
             return ListingChange(
                 sequence=sequence(event),
                 listing_id=resource_id(shown),
+                at=created_at(event),
                 state=state(attributes(shown)),
                 state_changed=kind == "listing/created" or bool({"state", "deleted"} & set(_previous(event))),
                 author=author(event, client_id=client_id),
@@ -108,6 +109,7 @@ def _deleted(event: Resource, *, client_id: str) -> ListingChange:
     return ListingChange(
         sequence=sequence(event),
         listing_id=identifier(attributes(event).get("resourceId")),
+        at=created_at(event),
         state=ListingState.DELETED,
         state_changed=True,
         author=author(event, client_id=client_id),

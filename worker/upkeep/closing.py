@@ -38,7 +38,7 @@ class Episode:
     closed_by_us: bool
     linked: bool
     undone: bool = False
-    """We closed it, and an opening of ours that had been taken for absent was executed since: nobody else wanted that."""
+    """We closed it, and an opening of ours that had been taken for absent was executed since: nobody else wanted it."""
 
     @property
     def may_close(self) -> bool:

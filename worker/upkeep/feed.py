@@ -37,12 +37,15 @@ from worker.reconcile.settle import Settler, candidate_of
 from worker.recovery.signs import Signs
 from worker.store import Store, Transaction
 from worker.store.cursors import move_cursor
-from worker.store.tables import HoldScope, OperationState
+from worker.store.tables import HoldScope, OperationKind, OperationState
 from worker.store.ticks import pull_tick
 from worker.store.totals import note_totals
 from worker.upkeep import repository
 
 log = structlog.get_logger(__name__)
+
+CLOCKS_APART = timedelta(seconds=30)
+"""By how much the marketplace's clock and those of our hosts may disagree about what came first."""
 
 SILENT_ANSWER_AFTER = timedelta(minutes=10)
 """How long the feed may fail to show an answered write of ours before its listing's log is read."""
@@ -231,6 +234,8 @@ class FeedFollower:
     ) -> None:
         now = self._clock.now()
         updates: dict[str, dict[str, Any]] = {}
+        turned = {change.listing_id for change in changes if change.state_changed}
+        unsettled = operations.unsettled(transaction, turned)
         for change in changes:
             columns = updates.setdefault(change.listing_id, {"row": change.listing_id})
             columns["new_state"] = change.state
@@ -252,6 +257,9 @@ class FeedFollower:
                 columns["new_closed_by_us_at"] = now if closed else None
                 if closed:
                     columns["new_close_done"] = True
+            if _shows_closing(change, unsettled.get(change.listing_id)):
+                # Should it be open again by the time that closing is looked at, somebody has reopened it.
+                columns["new_close_done"] = True
         operations.update_listings(transaction, list(updates.values()))
         note_totals(transaction, list(updates), now)
         # An opening of ours whose request came late, it may be, after we had closed the listing again.
@@ -480,6 +488,17 @@ class FeedFollower:
         # A held listing has been looked at: its orphan waits for a person, not for another look.
         held = self._holds.active_in(transaction)
         repository.doubt(transaction, [name for name in doubtful if held.on_listing(name) is None], now)
+
+
+def _shows_closing(change: ListingChange, operation: Any) -> bool:
+    """Whether this change is the closing whose answer we have not got."""
+    return (
+        operation is not None
+        and operation.kind is OperationKind.CLOSE
+        and change.state is ListingState.CLOSED
+        and change.author is not Author.OTHER
+        and change.at >= operation.prepared_at - CLOCKS_APART
+    )
 
 
 def _entry(change: StockChange) -> Entry:

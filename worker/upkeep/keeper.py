@@ -50,8 +50,6 @@ BATCH_LISTINGS = 50
 AGAIN_SOON = timedelta(seconds=5)
 AGAIN_LATER = timedelta(minutes=1)
 TROUBLE_AGAIN_AFTER = timedelta(minutes=15)
-CLOCKS_APART = timedelta(seconds=30)
-"""By how much the clocks of two of our hosts may disagree about what came first."""
 
 
 @dataclass(slots=True)
@@ -350,7 +348,7 @@ class Keeper:
         there = listing.state is (
             ListingState.CLOSED if operation.kind is OperationKind.CLOSE else ListingState.PUBLISHED
         )
-        since = row.state_changed_at is not None and row.state_changed_at >= operation.prepared_at - CLOCKS_APART
+        since = row.state_changed_at is not None and row.state_changed_at >= operation.prepared_at
         age = now - operation.prepared_at
         if there and since and row.state_author is Author.OURS:
             self._end(transaction, look, operation.id, OperationState.APPLIED, "found in the feed")
@@ -358,9 +356,6 @@ class Keeper:
             self._end(transaction, look, operation.id, OperationState.REJECTED, "somebody else did it")
         elif not there and age >= self._settle_after:
             self._end(transaction, look, operation.id, OperationState.ABSENT, "the state is not what we asked for")
-            if operation.kind is OperationKind.CLOSE and since and row.state_author is Author.OTHER:
-                # Closed, by us or another, and opened again since: that is for this zero episode.
-                operations.update_listings(transaction, [{"row": look.listing_id, "new_close_done": True}])
         else:
             look.next_at = now + AGAIN_SOON
             if age > 5 * self._settle_after:

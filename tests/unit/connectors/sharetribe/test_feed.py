@@ -145,7 +145,7 @@ def test_listing_events(
 ) -> None:
     vendor.answers(*QUERY, page([event(11, kind, resource, previous=previous, clientId="other")]))
     assert marketplace.changes(cursor(10)).changes == [
-        ListingChange(11, "listing-1", state, changed, Author.OTHER, "seller-1", "A mug")
+        ListingChange(11, "listing-1", AT, state, changed, Author.OTHER, "seller-1", "A mug")
     ]
 
 
@@ -159,13 +159,13 @@ def test_our_own_closing(vendor: Vendor, marketplace: SharetribeMarketplace) -> 
     )
     vendor.answers(*QUERY, page([closing]))
     (change,) = marketplace.changes(cursor(10)).changes
-    assert change == ListingChange(11, "listing-1", ListingState.CLOSED, True, Author.OURS, "seller-1", "A mug")
+    assert change == ListingChange(11, "listing-1", AT, ListingState.CLOSED, True, Author.OURS, "seller-1", "A mug")
 
 
 def test_a_deleted_listing_has_only_its_id(vendor: Vendor, marketplace: SharetribeMarketplace) -> None:
     vendor.answers(*QUERY, page([event(11, "listing/deleted", None, previous=listing(), source="source/console")]))
     assert marketplace.changes(cursor(10)).changes == [
-        ListingChange(11, "gone-1", ListingState.DELETED, True, Author.OTHER)
+        ListingChange(11, "gone-1", AT, ListingState.DELETED, True, Author.OTHER)
     ]
 
 
@@ -176,7 +176,7 @@ def test_a_listing_that_is_not_shown_any_more_is_deleted(
     """A checkout that expires after its listing was deleted may leave such an event: the feed must not end there."""
     vendor.answers(*QUERY, page([event(11, kind, None, previous=listing(), source="source/transaction"), sold(12)]))
     found = marketplace.changes(cursor(10))
-    assert found.changes[0] == ListingChange(11, "gone-1", ListingState.DELETED, True, Author.OTHER)
+    assert found.changes[0] == ListingChange(11, "gone-1", AT, ListingState.DELETED, True, Author.OTHER)
     assert json.loads(found.cursor)["sequence"] == 12
 
 
