@@ -28,7 +28,6 @@ from worker.reconcile.evidence import Candidate
 from worker.reconcile.plan import plan
 from worker.reconcile.service import Reconciler
 from worker.reconcile.settle import Settler
-from worker.store.cursors import move_cursor
 from worker.store.tables import OperationKind, OperationState
 from worker.upkeep import keeper
 from worker.upkeep.closing import Action, decide
@@ -220,17 +219,6 @@ def _drop_the_unlinked() -> Context:
     return mock.patch.object(Intake, "_insert_lines", linked_only)
 
 
-def _cursor_first() -> Context:
-    take = Poller._take_page
-
-    def move_then_take(self: Any, name: str, page: Any, correlation: str, started_at: Any) -> None:
-        with self._store.write() as transaction:
-            move_cursor(transaction, f"orders:{name}", page.cursor, started_at, current=not page.more)
-        take(self, name, page, correlation, started_at)
-
-    return mock.patch.object(Poller, "_take_page", move_then_take)
-
-
 def _believe_any_signature() -> Context:
     return mock.patch.object(ShopifyHooks, "_verify", return_value=None)
 
@@ -282,7 +270,6 @@ MUTANTS: Mapping[str, Mutant] = {
         Mutant("no-late-pass", "does not look behind the poll for late index entries", _forget_the_late_pass),
         Mutant("truncated-is-whole", "takes the first page of an order for all of it", _truncated_is_whole),
         Mutant("drop-the-unlinked", "forgets lines that no listing is known for", _drop_the_unlinked),
-        Mutant("cursor-first", "moves the poll's cursor before it takes the page in", _cursor_first),
         Mutant("any-signature", "believes every signature", _believe_any_signature),
         Mutant("close-from-cache", "closes by the total it remembers", _close_from_cache),
         Mutant("reopen-others", "opens what others closed", _reopen_what_others_closed),

@@ -154,6 +154,8 @@ class _Author:
         self._orders = 0
         self._purchases = 0
         self._now = 5.0
+        self._strained = random.random() < 0.25
+        """Whether it is mostly the answers of stock writes that go wrong."""
         # Hot spots make things meet: a few orders and listings get most of what happens.
         self._kinds: Sequence[tuple[float, Callable[[], Event]]] = (
             (30, self._place),
@@ -285,11 +287,13 @@ class _Author:
     def _spoil(self) -> Event:
         random = self._random
         operation = random.choice(OPERATIONS)
+        if self._strained and random.random() < 0.7:
+            operation = OPERATIONS[0]
         fates = (
             (Fate.REFUSED, 2),
             (Fate.LOST_BEFORE, 4),
             (Fate.LOST_AFTER, 6),
-            (Fate.LATE, 7),
+            (Fate.LATE, 21 if self._strained else 7),
             (Fate.SLOW, 2),
             (Fate.THROTTLED, 2),
             (Fate.ERROR_BEFORE, 1),
