@@ -44,7 +44,8 @@ def import_(
     """Make the links be as a CSV file says: all of it or, if any line is wrong, nothing of it.
 
     Columns: channel, sku, listing_id, units (1 when left out), from (when the link begins, e.g. 2026-11-01T00:00:00Z;
-    the channel's counted-from time when left out).
+    left out, it is the channel's counted-from time, or later: where the SKU's links in force begin and its former ones
+    have ended).
 
     Importing a file twice changes nothing. Changed units end the old link now and begin a new one; order lines keep
     what they have. Lines that waited for their link become due.

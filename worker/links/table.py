@@ -5,7 +5,7 @@
     acme-shop,MUG-6PACK,2fd8…,6,2026-11-01T00:00:00Z
 
 `units` is how many units of the listing one sale of the SKU takes (1 when left out); `from` is when the link begins
-(the channel's counted-from time when left out). One SKU may stand in several rows: a kit.
+(left out: see `versions`). One SKU may stand in several rows: a kit.
 """
 
 from __future__ import annotations
