@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from worker.breaker.rules import Breaker
 from worker.store import Transaction
@@ -23,10 +23,13 @@ _FACTS = (
     BreakerRow.granted,
 )
 
+# Asked before every call, so built once.
+_ONE = select(*_FACTS).where(BreakerRow.account == bindparam("account"))
+_ONE_LOCKED = _ONE.with_for_update()
+
 
 def breaker(transaction: Transaction, account: str, *, lock: bool = False) -> Breaker | None:
-    statement = select(*_FACTS).where(BreakerRow.account == account)
-    row = transaction.execute(statement.with_for_update() if lock else statement).one_or_none()
+    row = transaction.execute(_ONE_LOCKED if lock else _ONE, {"account": account}).one_or_none()
     return None if row is None else Breaker(*row)
 
 

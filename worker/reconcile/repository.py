@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, and_, bindparam, case, func, insert, literal, or_, select, update
+from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, insert, literal, or_, select, update
 
 from connectors.contract import Author, RemoteAdjustment
 from worker.store import AnyRow, Transaction
@@ -47,13 +47,47 @@ LISTING_FACTS = (
     ListingRow.first_seen_at,
 )
 
+# What is asked most often is built once.
+_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
+_ANY_DUE = select(ListingRow.listing_id).where(ListingRow.next_attempt_at <= bindparam("now")).limit(1)
+_FACTS_OF = (
+    select(*LISTING_FACTS).where(ListingRow.listing_id.in_(_IDS)).order_by(ListingRow.listing_id).with_for_update()
+)
+_UNSETTLED_OF = select(
+    Operation.id,
+    Operation.listing_id,
+    Operation.kind,
+    Operation.state,
+    Operation.expected_total,
+    Operation.new_total,
+    Operation.prepared_at,
+).where(Operation.listing_id.in_(_IDS), Operation.state.in_(UNSETTLED))
+_UNCLAIMED_OF = (
+    select(
+        Operation.id,
+        Operation.listing_id,
+        Operation.state,
+        Operation.expected_total,
+        Operation.new_total,
+        Operation.answered,
+        Operation.prepared_at,
+        Operation.outcome,
+    )
+    .where(
+        Operation.listing_id.in_(_IDS),
+        ~Operation.claimed,
+        Operation.state != OperationState.REJECTED,
+        Operation.kind == OperationKind.STOCK,
+    )
+    .order_by(Operation.id)
+)
 
 # --- leases -----------------------------------------------------------------------------------------------------
 
 
 def any_due(transaction: Transaction, now: datetime) -> bool:
     """Whether a claim would find anything, leases aside: a read, for the many times it would not."""
-    return bool(transaction.scalar(select(ListingRow.listing_id).where(ListingRow.next_attempt_at <= now).limit(1)))
+    return bool(transaction.scalar(_ANY_DUE, {"now": now}))
 
 
 def claim_due(
@@ -84,12 +118,7 @@ def facts(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, A
     """Listing rows, locked in the order of their ids."""
     rows: dict[str, AnyRow] = {}
     for chunk in in_chunks(sorted(listing_ids)):
-        found = transaction.execute(
-            select(*LISTING_FACTS)
-            .where(ListingRow.listing_id.in_(chunk))
-            .order_by(ListingRow.listing_id)
-            .with_for_update()
-        )
+        found = transaction.execute(_FACTS_OF, {"ids": chunk})
         rows.update((row.listing_id, row) for row in found)
     return rows
 
@@ -216,17 +245,7 @@ def unsettled(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
     """The unsettled operation of each listing that has one."""
     found: dict[str, AnyRow] = {}
     for chunk in in_chunks(listing_ids):
-        rows = transaction.execute(
-            select(
-                Operation.id,
-                Operation.listing_id,
-                Operation.kind,
-                Operation.state,
-                Operation.expected_total,
-                Operation.new_total,
-                Operation.prepared_at,
-            ).where(Operation.listing_id.in_(chunk), Operation.state.in_(UNSETTLED))
-        )
+        rows = transaction.execute(_UNSETTLED_OF, {"ids": chunk})
         found.update((row.listing_id, row) for row in rows)
     return found
 
@@ -235,25 +254,7 @@ def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
     """Stock operations that may have an adjustment nobody claimed for them yet, oldest first, by listing."""
     found: dict[str, list[AnyRow]] = {}
     for chunk in in_chunks(listing_ids):
-        rows = transaction.execute(
-            select(
-                Operation.id,
-                Operation.listing_id,
-                Operation.state,
-                Operation.expected_total,
-                Operation.new_total,
-                Operation.answered,
-                Operation.prepared_at,
-                Operation.outcome,
-            )
-            .where(
-                Operation.listing_id.in_(chunk),
-                ~Operation.claimed,
-                Operation.state != OperationState.REJECTED,
-                Operation.kind == OperationKind.STOCK,
-            )
-            .order_by(Operation.id)
-        )
+        rows = transaction.execute(_UNCLAIMED_OF, {"ids": chunk})
         for row in rows:
             found.setdefault(row.listing_id, []).append(row)
     return found

@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from worker.store.bulk import insert_missing
 from worker.store.engine import Transaction
 from worker.store.tables import Cursor
 
+_VALUE = select(Cursor.value).where(Cursor.name == bindparam("cursor"))
+
 
 def cursor(transaction: Transaction, name: str) -> str | None:
     """Where to go on; None when nothing has been read yet."""
-    return transaction.scalar(select(Cursor.value).where(Cursor.name == name))
+    return transaction.scalar(_VALUE, {"cursor": name})
 
 
 def move_cursor(transaction: Transaction, name: str, value: str, now: datetime, *, current: bool) -> None:

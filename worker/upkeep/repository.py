@@ -49,10 +49,11 @@ FACTS = (
 )
 
 
+_CURSOR = select(Cursor.value, Cursor.moved_at, Cursor.current_at).where(Cursor.name == FEED)
+
+
 def cursor(transaction: Transaction) -> AnyRow | None:
-    return transaction.execute(
-        select(Cursor.value, Cursor.moved_at, Cursor.current_at).where(Cursor.name == FEED)
-    ).one_or_none()
+    return transaction.execute(_CURSOR).one_or_none()
 
 
 def lock_cursor(transaction: Transaction) -> str | None:
