@@ -131,6 +131,21 @@ def test_a_sale_after_the_last_write_is_taken_and_no_other(service: Service) -> 
     world.assert_p1()
 
 
+def test_a_line_that_the_copy_knows_and_that_was_cancelled_after_the_last_write_is_given_back(service: Service) -> None:
+    world = service.world
+    world.sell("lost", {"A": 4})
+    copy = service.copy()
+    service.run(2)
+    assert world.total() == 14
+    world.pass_time(60)
+    world.channel.put("lost", {"A": 1})
+    service.restore(copy)
+    service.run(40)
+    assert (world.total(), world.pairs()[-1]) == (17, ("A", 1, 1, 0))
+    world.assert_p1()
+    assert (world.holds(), world.anomalies()) == ([], [])
+
+
 def test_returns_links_of_several_units_and_sales_undone_within_the_hour(service: Service) -> None:
     world = service.world
     world.listing("M", 60)

@@ -200,10 +200,10 @@ class Settler:
         evidence = examine(anchor_total, _anchor_positions(held, ordered), entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN and held.anchor_certain:
             # The feed carries the anchor along; should it hide a write of ours, the anchor is wrong ever since. The
-            # total before all that was read of the log is not, because that begins before every open write.
-            opening = repository.total_before(transaction, listing_id, log_read.since)
-            if opening is not None:
-                evidence = examine(opening, (0,), entries, candidates, listing.stock.total)
+            # earliest total known of what was read of the log is not: that begins before every open write.
+            earliest = _earliest_total(transaction, listing_id, log_read.since, ordered, known)
+            if earliest is not None:
+                evidence = examine(*earliest, entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN:
             self._log_does_not_meet(transaction, listing, held, ordered, waiting=open_operation is not None)
             return open_operation is not None
@@ -412,6 +412,24 @@ def _anchor_positions(held: Any, ordered: Sequence[RemoteAdjustment]) -> Sequenc
         # Its adjustment is older than what was read of the log: the anchor stands before all of it.
         return (0,)
     return [position for position, entry in enumerate(ordered, start=1) if entry.at == anchor.at]
+
+
+def _earliest_total(
+    transaction: Transaction,
+    listing_id: str,
+    since: datetime,
+    ordered: Sequence[RemoteAdjustment],
+    known: Mapping[str, Any],
+) -> tuple[int, Sequence[int]] | None:
+    """The earliest running total known of a log that was read since then, and its place in it."""
+    before = repository.total_before(transaction, listing_id, since)
+    if before is not None:
+        return before, (0,)
+    for position, entry in enumerate(ordered, start=1):
+        row = known.get(entry.adjustment_id)
+        if row is not None and row.total_after is not None:
+            return row.total_after, (position,)
+    return None
 
 
 def _revoked(row: Any) -> Finding:

@@ -2,7 +2,7 @@
 
 The rows that said so are gone; what is left are our own adjustments on the marketplace, and the order lines as their
 channel shows them now. Units of one listing are alike, so its *net* tells: what we took on balance must be what its
-lines owe on balance, or less, when some of them came after the last write.
+lines owe on balance, or less, when some of them came after the last write; or more, when some were cancelled after it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class DueLine:
     due: int
     """committed - waived - applied: above zero to be taken, below zero to be given back."""
     placed_at: datetime
+    cancelled: int = 0
+    """Units that it had when it was first seen, and has no more."""
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ def match(lost: Sequence[Lost], lines: Sequence[DueLine]) -> Match:
 
     The worker writes all that is due at once, returns first, then sales in the order they were placed. So everything
     was written but the latest: where the lines owe more than was taken, the latest sales wait still; where they owe
-    less, the latest returns do.
+    less, the latest returns do, and what was cancelled of the latest lines: that is booked, to be given back.
     """
     in_order = sorted(lines, key=lambda line: (line.placed_at, line.pair_id))
     taken = sum(entry.taken for entry in lost)
@@ -72,6 +74,11 @@ def match(lost: Sequence[Lost], lines: Sequence[DueLine]) -> Match:
             waits = min(abs(surplus), abs(line.due)) * (1 if surplus > 0 else -1)
             written[line.pair_id] -= waits
             surplus -= waits
+    for line in reversed(in_order):
+        waits = min(max(0, -surplus), line.cancelled)
+        if waits:
+            written[line.pair_id] = written.get(line.pair_id, 0) + waits
+            surplus += waits
     return Match(_allot(lost, written), taken, due, remainder=-surplus)
 
 

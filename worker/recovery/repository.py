@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 
 from connectors.contract import Author
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks
-from worker.store.tables import Claim, Cursor, ListingRow, OrderRow, Pair, RemoteAdjustmentRow
+from worker.store.tables import Claim, Cursor, ListingRow, OrderLineRow, OrderRow, Pair, RemoteAdjustmentRow
 
 _ADJUSTMENT = (
     RemoteAdjustmentRow.adjustment_id,
@@ -61,11 +61,16 @@ def lost(transaction: Transaction, listing_id: str, *, anonymous_after: datetime
 
 
 def lines(transaction: Transaction, listing_id: str) -> Sequence[AnyRow]:
-    """Every pair of a listing, whatever holds its channel: that tells what may be written, not what was."""
+    """Every pair of a listing, whatever holds its channel: that tells what may be written, not what was. Units
+    `cancelled` are those that its line had when it was first seen and has no more, unless they were never ours to take.
+    """
+    due = Pair.committed - Pair.waived - Pair.applied
+    fallen = OrderLineRow.first_committed * Pair.units - Pair.committed
+    cancelled = case((and_(Pair.waived == 0, fallen > 0), fallen), else_=0)
     return transaction.execute(
-        select(Pair.id, (Pair.committed - Pair.waived - Pair.applied).label("due"), Pair.placed_at).where(
-            Pair.listing_id == listing_id
-        )
+        select(Pair.id, due.label("due"), Pair.placed_at, cancelled.label("cancelled"))
+        .join(OrderLineRow, OrderLineRow.id == Pair.line_row)
+        .where(Pair.listing_id == listing_id)
     ).all()
 
 

@@ -230,7 +230,9 @@ class Recovery:
     ) -> tuple[Recovered, Match]:
         rows = repository.lost(transaction, listing_id, anonymous_after=anonymous_after)
         lost = [Lost(row.adjustment_id, -row.quantity, row.total_after) for row in rows]
-        lines = [DueLine(row.id, row.due, row.placed_at) for row in repository.lines(transaction, listing_id)]
+        lines = [
+            DueLine(row.id, row.due, row.placed_at, row.cancelled) for row in repository.lines(transaction, listing_id)
+        ]
         found = match(lost, lines)
         anonymous = any(row.author is None for row in rows)
         verdict, why = Verdict.BOOKED, "they match its order lines"

@@ -59,6 +59,18 @@ def test_what_no_line_explains_remains(taken: list[Lost], due: list[DueLine], re
     assert booked(taken, due)[1] == remainder
 
 
+def test_what_was_cancelled_after_the_last_write_is_booked_to_be_given_back() -> None:
+    due = [
+        DueLine(0, 3, NOON, cancelled=2),
+        DueLine(1, 1, NOON + timedelta(minutes=1), cancelled=1),
+        DueLine(2, 0, NOON + timedelta(minutes=2), cancelled=4),
+    ]
+    assert booked(lost(9), due) == ([{0: 3, 1: 2, 2: 4}], 0)
+    assert booked(lost(5), due) == ([{0: 3, 1: 1, 2: 1}], 0)
+    assert booked(lost(4), due) == ([{0: 3, 1: 1}], 0)
+    assert booked(lost(12), due)[1] == 1
+
+
 UNITS = st.integers(-6, 6)
 
 
