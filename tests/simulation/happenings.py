@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from tests.simulation.events import (
     Trouble,
     TurnListing,
 )
+from tests.simulation.scenario import LONGEST_STOP_SECONDS
 from tests.simulation.settings import SHOPS
 from worker.store.tables import HoldScope
 
@@ -83,6 +85,8 @@ class Happenings:
         for number, vendor in enumerate(on.vendors):
             vendor.trouble = None
             self._renew(number)
+            # Who stood still with a refusal in hand tells of it later: the operator has another alert to heed.
+            on.scheduler.after(LONGEST_STOP_SECONDS + 30.0, partial(self._renew, number))
         for shop in on.shops:
             on.operator.resume(shop.channel)
         on.market.delay(0.0, 0.0)

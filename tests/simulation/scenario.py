@@ -47,6 +47,8 @@ from tests.simulation.events import (
 EVENTS = 200
 DAY_SECONDS = 86_400.0
 SKUS = 8
+LONGEST_STOP_SECONDS = 300.0
+"""For how long a process may stand still."""
 
 OPERATIONS = (
     "stock/compare_and_set",
@@ -332,7 +334,7 @@ class _Author:
 
     def _stop(self) -> Event:
         random = self._random
-        seconds = random.choice((15.0, 35.0, 90.0, 300.0))
+        seconds = random.choice((15.0, 35.0, 90.0, LONGEST_STOP_SECONDS))
         return Stop(**self._next(), process=self._process(), skip=random.randint(0, 25), seconds=seconds)
 
     def _lose_commit(self) -> Event:
