@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 EVENTS = 25
 """Of each history here: a short one costs a fraction, and many short ones see more beginnings."""
 BATCH = 10
-FIXED = range(0, 200, BATCH)
-FRESH = range(0, 40, BATCH)
+FIXED = range(0, 220, BATCH)
+FRESH = range(0, 20, BATCH)
 
 
 def keep_every_promise(seeds: range) -> None:
