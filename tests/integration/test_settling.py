@@ -131,6 +131,38 @@ def test_a_total_that_the_log_does_not_explain_is_told_even_if_nothing_is_due(wo
     assert world.anomalies() == []
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_late_answer_ends_what_was_told_of_an_unknown_outcome(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    """The sender stands still; meanwhile another process finds its operation and nothing about it in the records."""
+    world.listing(total=10)
+    world.link()
+    other = world.rooms(world.store)
+    adjust = world.marketplace.adjust
+
+    def stand_still(listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        monkeypatch.setattr(world.marketplace, "adjust", adjust)
+        for _ in range(12):
+            world.pass_time(61)
+            world.marketplace.fail("adjustments", Unavailable("down"))
+            other.reconciler.drain()
+        assert world.anomalies() == ["outcome-unknown"]
+        world.marketplace.faults.clear()
+        if refused:
+            raise Unavailable("refused", code="connect")
+        return adjust(listing_id, seen=seen, delta=delta)
+
+    monkeypatch.setattr(world.marketplace, "adjust", stand_still)
+    world.sell("1", {"A": 3})
+    world.services.reconciler.drain()
+    assert [state for state, *_ in world.operations()] == ["rejected" if refused else "applied"]
+    assert world.anomalies() == []
+    world.settle_down()
+    assert (world.total(), world.anomalies()) == (7, [])
+    world.assert_p1()
+
+
 def test_absent_is_revocable_when_the_request_is_executed_late(world: World) -> None:
     lose(world, "late")
     world.pass_time(100)

@@ -13,7 +13,7 @@ from typing import Any
 
 from connectors.clock import Clock
 from connectors.contract import Listing, ListingState, StockKind
-from worker.alerts import Anomalies, Finding
+from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import ActiveHolds
 from worker.reconcile import findings, repository
@@ -71,6 +71,8 @@ class Record:
     """Listings with nothing pending any more."""
     short: list[str] = field(default_factory=list)
     """Listings that lack units for sales, and owe nothing else."""
+    known: list[str] = field(default_factory=list)
+    """Listings with an operation whose outcome had been unknown until now."""
 
     def listing(self, listing_id: str, **columns: Any) -> None:
         row = self.listings.setdefault(listing_id, {"row": listing_id})
@@ -193,6 +195,7 @@ class Planner:
         for listing_ids, kinds, why in (
             (record.complete, findings.RESOLVED_WHEN_COMPLETE, "nothing is pending on this listing any more"),
             (record.short, findings.RESOLVED_WHEN_SHORT, "only sales that the stock does not cover are pending"),
+            (record.known, (Kind.OUTCOME_UNKNOWN,), "its sender has told the outcome"),
         ):
             self._anomalies.resolve_in(
                 transaction,

@@ -37,7 +37,7 @@ from worker.holds.accounts import Accounts
 from worker.reconcile import findings, repository
 from worker.reconcile.planning import Item, Planner, Record
 from worker.reconcile.repository import Intent
-from worker.reconcile.settle import LATE, LATE_FOR, Settled, Settler
+from worker.reconcile.settle import LATE_FOR, Settled, Settler
 from worker.store import StorageUnavailable, Store, Transaction
 from worker.store.tables import (
     HoldScope,
@@ -324,34 +324,61 @@ class Reconciler:
     def _record_applied(
         self, transaction: Transaction, applied: Sequence[tuple[Item, Adjusted]], record: Record
     ) -> None:
-        operations = {item.operation_id: item for item, _ in applied if item.operation_id is not None}
-        settled = repository.settle(
-            transaction,
-            list(operations),
-            OperationState.APPLIED,
-            now=self._clock.now(),
-            from_states=LATE,
-            answered=True,
-        )
-        self.counts.applied += len(settled)
+        operations = [item.operation_id for item, _ in applied if item.operation_id is not None]
+        self.counts.applied += self._end(transaction, operations, OperationState.APPLIED, record, answered=True)
         for item, answer in applied:
             record.listing(item.listing_id, total=answer.total, attempts=0, stock_kind=StockKind.COUNTED)
             assert item.plan is not None  # noqa: S101  only planned items are sent
             self._planner.conclude(item, item.plan, record)
 
+    def _end(
+        self,
+        transaction: Transaction,
+        operations: Sequence[int],
+        state: OperationState,
+        record: Record,
+        *,
+        answered: bool = False,
+        outcome: str | None = None,
+    ) -> int:
+        """Settle operations by their answers; returns how many. Others may have found them unknown, or absent, while
+        the one who sent them stood still.
+        """
+        ended = 0
+        others = (OperationState.UNKNOWN, OperationState.ABSENT) if answered else (OperationState.UNKNOWN,)
+        for from_states in ((OperationState.PREPARED,), others):
+            if ended == len(operations):
+                break
+            settled = repository.settle(
+                transaction,
+                operations,
+                state,
+                now=self._clock.now(),
+                from_states=from_states,
+                answered=answered,
+                outcome=outcome,
+            )
+            ended += len(settled)
+            if from_states is others:
+                record.known += [row.listing_id for row in settled]
+        return ended
+
     def _record_failure(self, transaction: Transaction, item: Item, error: Exception, record: Record) -> None:
         """An operation that was not executed is rejected; one that may have been is unknown."""
         assert item.operation_id is not None  # noqa: S101  only prepared items are sent
         certain = isinstance(error, ConnectorError) and not isinstance(error, OutcomeUnknown)
-        repository.settle(
-            transaction,
-            [item.operation_id],
-            OperationState.REJECTED if certain else OperationState.UNKNOWN,
-            now=self._clock.now(),
-            from_states=(OperationState.PREPARED, OperationState.UNKNOWN),
-            outcome=_outcome(error),
-        )
         now = self._clock.now()
+        if certain:
+            self._end(transaction, [item.operation_id], OperationState.REJECTED, record, outcome=_outcome(error))
+        else:
+            repository.settle(
+                transaction,
+                [item.operation_id],
+                OperationState.UNKNOWN,
+                now=now,
+                from_states=(OperationState.PREPARED, OperationState.UNKNOWN),
+                outcome=_outcome(error),
+            )
         if not certain:
             self.counts.unknown += 1
             item.done, item.again_at = True, now + timedelta(seconds=FIRST_BACKOFF_SECONDS)
