@@ -105,7 +105,7 @@ def _new_versions(
 
     But not before an earlier version of the same link ended; and by default not before a link of the SKU last ended, so
     that no line that has its pair with a former listing gets one with the new listing as well, nor before the SKU's
-    links in force begin: lines that were not to count are not counted because the SKU becomes a kit.
+    links in force begin: lines that were not to count do not begin to count because the SKU becomes a kit.
     """
     link_ended: dict[tuple[str, str, str], datetime] = {}
     sku_ended: dict[tuple[str, str], datetime] = {}
