@@ -38,10 +38,15 @@ def examples(*lines: str) -> str:
 def load_settings(config: Path | None, *, serving: bool = False) -> Settings:
     """The configuration, with the log set up for it. Raises ConfigurationError.
 
-    A command that ends by itself logs warnings only (unless the level is debug): what it did, it prints.
+    A command that ends by itself logs warnings only (unless the level is debug): what it did, it prints. One that
+    serves keeps its memory together, and logs what is configured.
     """
     from config import loading, logging
 
+    if serving:
+        from worker.memory import share_one_arena
+
+        share_one_arena()
     settings = loading.load(config)
     log = settings.log
     if not serving and log.level == "info":

@@ -19,12 +19,14 @@ from typing import Any
 
 from config import loading, logging
 from worker.embedded import Embedded
+from worker.memory import share_one_arena
 
 MIB = 2**20
 
 
 def main(config: Path) -> int:
     """Run until told to stop; returns the exit code."""
+    share_one_arena()
     settings = loading.load(config)
     logging.configure(settings.log, secrets=settings.secrets())
     stop = threading.Event()

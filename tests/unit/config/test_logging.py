@@ -42,6 +42,8 @@ class Terminal(io.StringIO):
 def _as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # Whoever set up logging before, in a test since undone, left it believing that it still captures warnings.
+    logging.captureWarnings(False)
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
