@@ -329,7 +329,7 @@ def test_a_refund_taken_back_commits_its_units_again(world: World) -> None:
 def test_a_refund_made_while_refunds_are_read_is_not_missed(world: World) -> None:
     order = world.api.place({"sku": "U", "quantity": 5, "managed": False})
     world.api.refund(order, (0, 1))
-    meddled = []
+    meddled: list[Any] = []
 
     def refund_more(request: httpx.Request) -> None:
         if request.url.path.endswith("/refunds") and not meddled:
