@@ -90,7 +90,7 @@ class Client:
             # A page of the host, of a security plugin or of maintenance, whatever its status: none of the shop's words.
             # Half an order would be shown by an excerpt, with whose it is.
             message = f"{what} was answered {status} without JSON" if 200 <= status < 300 else error.message
-            raise Unavailable(message, account=self.account, code=str(status)) from error
+            raise Unavailable(message, account=self.account, code=str(status)) from error.__cause__
         if 200 <= status < 300:
             return value
         code, parameters = _named(value)

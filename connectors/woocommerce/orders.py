@@ -30,8 +30,8 @@ from connectors.woocommerce.shapes import (
 )
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
-_WHOLE = re.compile(r"-?\d{1,20}(?:\.0{1,20})?")
+_MOMENT = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}")
+_WHOLE = re.compile(r"-?[0-9]{1,20}(?:\.0{1,20})?")
 
 T = TypeVar("T")
 

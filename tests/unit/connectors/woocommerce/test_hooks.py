@@ -178,7 +178,7 @@ def test_what_a_rule_needs_must_be_there(name: str, rule: str) -> None:
     content = order(1)
     del content[name]
     assert isinstance(said(content), Order)
-    assert said(content, **{rule: ["x"]}) == Look("1")
+    assert said(content, "order.updated", **{rule: ["x"]}) == Look("1")
 
 
 @pytest.mark.parametrize("topic", ["order.deleted", "order.updated", "unheard.of", ""])

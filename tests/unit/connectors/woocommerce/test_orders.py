@@ -108,7 +108,24 @@ def test_whole_units_come_in_many_forms(value: Any, expected: int) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "x", "1.5", 1.5, True, None, [], {}, "1e3", "3,0", float("nan"), float("inf"), 1e30, "9" * 19, "9" * 400],
+    [
+        "",
+        "x",
+        "1.5",
+        1.5,
+        True,
+        None,
+        [],
+        {},
+        "1e3",
+        "\u0663",
+        "3,0",
+        float("nan"),
+        float("inf"),
+        1e30,
+        "9" * 19,
+        "9" * 400,
+    ],
     ids=repr,
 )
 def test_what_is_no_whole_number_of_units_is_refused(value: Any) -> None:
@@ -157,7 +174,7 @@ def test_an_order_that_makes_no_sense_is_unreadable_and_named(row: dict[str, Any
 
 
 def test_two_accounts_of_one_line_must_agree() -> None:
-    twice = [{"key": "_reduced_stock", "value": "3"}, {"key": "_reduced_stock", "value": 3}]
+    twice: list[dict[str, Any]] = [{"key": "_reduced_stock", "value": "3"}, {"key": "_reduced_stock", "value": 3}]
     assert units(read(order(1, line(meta_data=twice)))) == [3]
     twice[1]["value"] = 2
     with pytest.raises(Unreadable, match="two accounts"):
