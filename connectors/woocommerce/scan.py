@@ -26,7 +26,7 @@ SECOND = timedelta(seconds=1)
 UNSORTED_SPAN = timedelta(hours=1)
 """How much is read at once from a site that cannot sort by modification."""
 MAX_PASSES = 5
-MAX_PAGES = 1000
+MAX_PAGES = 500
 """Of one pass: a site that always has one more page is not followed for ever."""
 
 
