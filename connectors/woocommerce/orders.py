@@ -78,6 +78,8 @@ class Rules:
         """
         if not row.refunds or not self.refunded_units_return or row.status not in self.committing:
             return False
+        if self.excluded(created_via=row.created_via, meta=row.meta_data) is not None:
+            return False
         return any(self.account_of(line) is None for line in row.line_items)
 
     def account_of(self, line: LineRow) -> int | None:
@@ -207,14 +209,15 @@ def _given(value: T | UnsetType) -> T:
 
 def _order(row: OrderRow, refunds: Sequence[RefundRow], rules: Rules, fetched_at: datetime | None) -> Order:
     try:
-        refunded = _refunded(refunds)
-        lines = _lines(row, refunded, rules)
+        excluded = rules.excluded(created_via=row.created_via, meta=row.meta_data)
+        # An order that does not count takes nothing, whatever its lines say and whatever status it is in.
+        lines = _lines(row, _refunded(refunds), rules) if excluded is None else ()
         return Order(
             order_id=str(row.id),
             revision=int(moment_of(row.date_modified_gmt, "date_modified_gmt").timestamp()),
             placed_at=moment_of(row.date_created_gmt, "date_created_gmt"),
             lines=lines,
-            excluded=rules.excluded(created_via=row.created_via, meta=row.meta_data),
+            excluded=excluded,
             fetched_at=fetched_at,
         )
     except ValueError as error:

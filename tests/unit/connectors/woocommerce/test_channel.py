@@ -269,6 +269,14 @@ def test_refunds_that_are_others_than_the_order_names_make_it_be_read_again(
     assert vendor.names.count("GET orders/1") == 2
 
 
+def test_an_order_refunded_while_its_page_is_read_is_read_again(vendor: Vendor, shop: WooCommerceChannel) -> None:
+    vendor.will("GET orders", [], [order(1, refunds=[7]), order(2)])
+    vendor.will("GET orders/1", order(1, refunds=[7, 8]))
+    vendor.will("GET orders/1/refunds", [refund(8, ("11", -1)), refund(7, ("11", -1))])
+    page = shop.orders(shop.cursor_at(SINCE))
+    assert [(found.order_id, found.lines[0].committed) for found in page.orders] == [("1", 1), ("2", 3)]
+
+
 def test_an_order_deleted_while_its_page_is_read_is_left_out(vendor: Vendor, shop: WooCommerceChannel) -> None:
     vendor.will("GET orders", [], [order(1, refunds=[7]), order(2)])
     vendor.will("GET orders/1/refunds", error(404, "woocommerce_rest_invalid_order_id"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -186,6 +187,16 @@ def test_meta_entries_of_any_form_are_passed_over() -> None:
     assert units(read(order(1, line(meta_data=odd)))) == [3]
 
 
+def test_a_moment_is_utc_wherever_this_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert moment_of("2026-11-21T11:00:00", "x") == datetime(2026, 11, 21, 11, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 # Refunds ----------------------------------------------------------------------------------------------------------
 
 
@@ -248,3 +259,11 @@ def test_orders_are_kept_out_by_how_they_were_made_and_by_what_they_carry() -> N
     assert read(order(1, meta_data=[], created_via="REST-api"), **rules).excluded == "created via rest-api"
     assert read(order(1), **rules).excluded == "meta key _gift"
     assert read(order(1, created_via=None)).excluded is None
+
+
+def test_an_order_that_is_kept_out_takes_nothing_whatever_it_says() -> None:
+    odd = order(1, line(11, 1.5), status="mirrored", refunds=[7])
+    found = read(odd, exclude_meta_keys=["_gift"])
+    assert (found.excluded, found.lines) == ("meta key _gift", ())
+    rules = Rules.of(settings(exclude_meta_keys=["_gift"]))
+    assert not rules.needs_refunds(msgspec.convert(order(1, refunds=[7]), OrderRow))
