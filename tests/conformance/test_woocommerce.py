@@ -201,6 +201,7 @@ def change_everything(world: World, *, restock: bool = True, unseen: bool = True
         api.set_quantity(place(4, 2, managed=managed), 1, 0)
         twice = place(5, managed=managed)
         api.refund(twice, (0, 1), restock=restock or not managed)
+        world.clock.advance(1)
         api.refund(twice, (0, 2), restock=restock or not managed)
         added = place(4, managed=managed)
         api.control(f"orders/{added['id']}/edit", {"add": [{"sku": "NEW", "quantity": 2}]})
