@@ -92,15 +92,19 @@ class WooCommerceChannel:
         return _text(Cursor(_second(moment)))
 
     def recent(self, since: datetime) -> Iterator[Sequence[OrderRef | UnreadableOrder]]:
-        """See `Channel.recent`. Pages of 100."""
+        """See `Channel.recent`. Pages of 100; the seconds that are not over yet come last and by themselves.
+
+        Until then an order that is touched between being found and being shown must not pass for the place reached.
+        """
         with self._named():
             self._learn_vendor_clock()
-            at, until = _second(since), _second(self._http.vendor_now) + 2 * SECOND
-        while at < until:
-            with self._named():
-                piece = self._scan.piece(at, until, RECENT_FIELDS, RECENT_PAGE, priority=Priority.SWEEP)
-            at = piece.until
-            yield tuple(_ref(row) for row in piece.rows)
+            at, now = _second(since), _second(self._http.vendor_now)
+        for until in (now - SETTLING, now + 2 * SECOND):
+            while at < until:
+                with self._named():
+                    piece = self._scan.piece(at, until, RECENT_FIELDS, RECENT_PAGE, priority=Priority.SWEEP)
+                at = piece.until
+                yield tuple(_ref(row) for row in piece.rows)
 
     def order(self, order_id: str) -> Order | Gone:
         """See `Channel.order`. An order in the trash is no deleted one: it counts as its account and status say."""

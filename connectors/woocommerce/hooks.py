@@ -49,7 +49,9 @@ class WooCommerceHooks:
     """One shop's deliveries. No I/O; safe for use from several threads."""
 
     refusal_status = 401
-    """Counted by the shop as a failure like any other; a delivery it did not sign is not counted at all."""
+    """The shop counts it as a failure, and that is right: a webhook with a wrong secret, which nobody can see, goes
+    off, and turning it on again sets the right one. What somebody else sent is not counted.
+    """
 
     def __init__(self, settings: WooCommerceSettings, *, account: str) -> None:
         self._account = account

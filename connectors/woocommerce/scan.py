@@ -58,20 +58,20 @@ class Scan:
         if self.sorts:
             try:
                 return self._sorted_piece(listing, since, until)
-            except _UnsortedError:
+            except InvalidParameterError as error:
+                if "orderby" not in error.parameters:
+                    raise
                 self.sorts = False
                 log.warning("orders_unsorted", account=self._client.account)
+            except _UnsortedError:
+                # An order was touched between being found and being shown, or something on the site sorts anew.
+                log.info("orders_out_of_order", account=self._client.account)
         end = min(until, since + UNSORTED_SPAN)
         rows, asked_at = listing.everything(since, end, "id")
         return Piece(_within(rows, since, end), asked_at, end)
 
     def _sorted_piece(self, listing: _Listing, since: datetime, until: datetime) -> Piece:
-        try:
-            answer = listing.page(since, until, "modified", 1)
-        except InvalidParameterError as error:
-            if "orderby" in error.parameters:
-                raise _UnsortedError from error
-            raise
+        answer = listing.page(since, until, "modified", 1)
         rows = listing.rows_of(answer, since)
         moments = [moment for row in rows if (moment := _moment(row)) is not None and moment < until]
         if any(later < earlier for earlier, later in pairwise(moments)):
@@ -87,7 +87,7 @@ class Scan:
 
 
 class _UnsortedError(Exception):
-    """The site does not sort by modification."""
+    """A page is not sorted by modification."""
 
 
 class _Listing:

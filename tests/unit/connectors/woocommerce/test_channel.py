@@ -2,17 +2,32 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from connectors.budget import LocalBudgets, Priority, Scope
 from connectors.contract import Channel, Clocked, Gone, Hooks, Order, OrderPage, OrderRef, UnreadableOrder
 from connectors.errors import ConnectorError, NotFound, RateLimited, Rejected, Unauthorized, Unavailable, Unreadable
 from connectors.woocommerce import WooCommerceChannel
 from connectors.woocommerce.client import NO_SUCH_ORDER
-from tests.unit.connectors.woocommerce.vendor import KEY, NOW, SECRET, Vendor, channel, error, line, order, refund
+from tests.unit.connectors.woocommerce.vendor import (
+    KEY,
+    NOW,
+    SECRET,
+    Vendor,
+    channel,
+    error,
+    line,
+    order,
+    refund,
+    settings,
+    toolbox,
+)
 
 SINCE = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 FIELDS = "id,status,date_created_gmt,date_modified_gmt,line_items,refunds"
@@ -199,6 +214,18 @@ def test_a_site_whose_order_is_not_what_was_asked_for_is_read_by_id(vendor: Vend
     assert [params["orderby"] for params in vendor.params("orders")[1:]] == ["modified", "id"]
 
 
+def test_an_order_touched_while_it_is_listed_changes_nothing_for_later(
+    vendor: Vendor, shop: WooCommerceChannel
+) -> None:
+    odd = [{"id": 1, "date_modified_gmt": "2026-11-21T11:50:00"}, {"id": 2, "date_modified_gmt": "2026-11-21T11:40:00"}]
+    vendor.will("GET orders", [], odd, odd, [])
+    page, _ = shop.recent(datetime(2026, 11, 21, 11, 30, tzinfo=UTC))
+    assert [ref.order_id for ref in page] == ["1", "2"]
+    vendor.will("GET orders", [])
+    shop.orders(shop.cursor_at(SINCE))
+    assert [params["orderby"] for params in vendor.params("orders")[1:]] == ["modified", "id", "modified", "modified"]
+
+
 def test_another_parameter_that_is_not_taken_is_told(vendor: Vendor, shop: WooCommerceChannel) -> None:
     vendor.will("GET orders", [], error(400, "rest_invalid_param", params={"per_page": "no"}))
     with pytest.raises(Rejected, match="400") as caught:
@@ -318,21 +345,32 @@ def test_what_is_no_order_id_is_not_asked_for(vendor: Vendor, shop: WooCommerceC
 
 def test_recent_reads_ids_and_revisions_alone(vendor: Vendor, shop: WooCommerceChannel) -> None:
     rows = [{"id": 1, "date_modified_gmt": at(1)}, {"id": 2, "date_modified_gmt": None}, {"name": "x"}]
-    vendor.will("GET orders", [], rows)
-    (page,) = shop.recent(SINCE)
+    vendor.will("GET orders", [], rows, [])
+    page, last = shop.recent(SINCE)
+    assert last == ()
     assert page[0] == OrderRef("1", int(datetime(2026, 11, 21, 10, 1, tzinfo=UTC).timestamp()))
     assert [(ref.order_id, type(ref)) for ref in page[1:]] == [("2", UnreadableOrder), (None, UnreadableOrder)]
-    params = vendor.params("orders")[1]
-    assert (params["_fields"], params["per_page"]) == ("id,date_modified_gmt", "100")
+    first, second = vendor.params("orders")[1:]
+    assert (first["_fields"], first["per_page"]) == ("id,date_modified_gmt", "100")
     # Up to the present second and past it: what is being changed right now is not left out.
-    assert params["modified_before"] > "2026-11-21T12:00:00"
+    assert (first["modified_before"], second["modified_after"]) == (UNTIL, "2026-11-21T11:59:56")
+    assert second["modified_before"] > "2026-11-21T12:00:00"
 
 
 def test_recent_goes_on_from_the_last_second_of_a_full_page(vendor: Vendor, shop: WooCommerceChannel) -> None:
     rows = [{"id": place + 1, "date_modified_gmt": at(place // 10)} for place in range(100)]
-    vendor.will("GET orders", [], rows, rows[90:])
-    first, second = shop.recent(SINCE)
-    assert (len(first), len(second)) == (100, 10)
+    vendor.will("GET orders", [], rows, rows[90:], [])
+    assert [len(page) for page in shop.recent(SINCE)] == [100, 10, 0]
+    assert windows(vendor)[1][0] == at(8, 59)
+
+
+def test_recent_does_not_take_an_order_that_was_just_touched_for_the_place_reached(
+    vendor: Vendor, shop: WooCommerceChannel
+) -> None:
+    rows = [{"id": place + 1, "date_modified_gmt": at(place // 10)} for place in range(100)]
+    rows[-1]["date_modified_gmt"] = "2026-11-21T12:00:00"
+    vendor.will("GET orders", [], rows, rows[90:], [])
+    assert [len(page) for page in shop.recent(SINCE)] == [99, 9, 0]
     assert windows(vendor)[1][0] == at(8, 59)
 
 
@@ -374,6 +412,21 @@ def test_every_answer_is_a_value_or_an_error_of_the_contract(
     assert caught.value.account == "toys"
     for secret in (KEY, SECRET, "ada@", "Ada"):
         assert secret not in text
+
+
+def test_few_calls_run_at_once(vendor: Vendor) -> None:
+    spent: list[Scope] = []
+
+    class Recording(LocalBudgets):
+        def spend(self, scope: Scope, *, priority: Priority, cost: float = 1.0) -> AbstractContextManager[None]:
+            spent.append(scope)
+            return super().spend(scope, priority=priority, cost=cost)
+
+    tools = replace(toolbox(vendor), budgets=Recording(vendor.clock))
+    shop = WooCommerceChannel("toys", settings(calls_at_once=3), tools)
+    shop.orders(shop.cursor_at(SINCE))
+    # Named by the site: two channels with keys of one site share its patience.
+    assert set(spent) == {Scope("woocommerce:shop.test/store", None, in_flight=3)}
 
 
 def test_a_vendor_that_asks_for_patience_gets_it(vendor: Vendor, shop: WooCommerceChannel) -> None:
