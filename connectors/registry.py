@@ -28,6 +28,7 @@ ASKED = "asked"
 BUILT_IN = {
     "sharetribe": "connectors.sharetribe:CONNECTOR",
     "shopify": "connectors.shopify:CONNECTOR",
+    "woocommerce": "connectors.woocommerce:CONNECTOR",
 }
 
 

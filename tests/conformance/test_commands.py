@@ -1,4 +1,4 @@
-"""The `trueup` command against both vendors' sandboxes, over real HTTP: from nothing to stock that is true."""
+"""The `trueup` command against the vendors' sandboxes, over real HTTP: from nothing to stock that is true."""
 
 from __future__ import annotations
 
@@ -13,21 +13,44 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from starlette.applications import Starlette
 from typer.testing import CliRunner
 
-from connectors.clock import SystemClock
+from connectors.clock import Clock, SystemClock
 from connectors.sandbox.clock import OffsetClock
 from connectors.sandbox.serve import serve
 from connectors.sharetribe import sandbox as sharetribe
 from connectors.shopify import sandbox as shopify
+from connectors.woocommerce import sandbox as woocommerce
 from worker.cli.entry import app
+
+CHANNELS = {
+    "shopify": {
+        "shop": "sandbox-shop.myshopify.com",
+        "access_token": "env:SHOP_TOKEN",
+        "webhook_secrets": "env:SHOP_SECRET",
+    },
+    "woocommerce": {
+        "site": "https://sandbox-shop.example",
+        "consumer_key": "env:WOO_KEY",
+        "consumer_secret": "env:WOO_SECRET",
+        "webhook_secrets": "env:SHOP_SECRET",
+    },
+}
+
+
+def a_shop(connector: str, clock: Clock) -> Starlette:
+    if connector == "woocommerce":
+        return woocommerce.create_app(woocommerce.Options(), clock)
+    return shopify.create_app(shopify.Options(), clock)
 
 
 class Setting:
-    """Both vendors, an empty folder, and the command."""
+    """A marketplace and a shop, an empty folder, and the command."""
 
-    def __init__(self, folder: Path, marketplace_url: str, shop_url: str) -> None:
+    def __init__(self, folder: Path, connector: str, marketplace_url: str, shop_url: str) -> None:
         self.folder = folder
+        self.connector = connector
         self.marketplace = httpx.Client(base_url=marketplace_url)
         self.shop = httpx.Client(base_url=shop_url)
 
@@ -53,16 +76,22 @@ class Setting:
                 "base_url": str(self.marketplace.base_url).rstrip("/"),
             },
             "--channel-option": {
-                "shop": "sandbox-shop.myshopify.com",
-                "access_token": "env:SHOP_TOKEN",
-                "webhook_secrets": "env:SHOP_SECRET",
+                **CHANNELS[self.connector],
                 "base_url": str(self.shop.base_url).rstrip("/"),
             },
         }
         named = [text for flag, values in options.items() for k, v in values.items() for text in (flag, f"{k}={v}")]
         self.run(
             "init",
-            *("--marketplace", "sharetribe", "--channel", "acme", "--channel-connector", "shopify", "--any-seller"),
+            *(
+                "--marketplace",
+                "sharetribe",
+                "--channel",
+                "acme",
+                "--channel-connector",
+                self.connector,
+                "--any-seller",
+            ),
             *("--database", f"sqlite:///{self.folder}/trueup.db"),
             *named,
         )
@@ -89,17 +118,20 @@ class Setting:
 
 
 @pytest.fixture
-def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    connector: str = getattr(request, "param", "shopify")
     monkeypatch.setenv("ST_SECRET", "sandbox-secret")
     monkeypatch.setenv("SHOP_TOKEN", "shpat_sandbox")
+    monkeypatch.setenv("WOO_KEY", "ck_sandbox")
+    monkeypatch.setenv("WOO_SECRET", "cs_sandbox")
     monkeypatch.setenv("SHOP_SECRET", "sandbox-secret")
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with ExitStack() as stack:
         marketplace = stack.enter_context(serve(sharetribe.create_app(sharetribe.Options())))
         clock = OffsetClock(SystemClock())
-        shop = stack.enter_context(serve(shopify.create_app(shopify.Options(), clock)))
-        made = Setting(tmp_path, marketplace, shop)
+        shop = stack.enter_context(serve(a_shop(connector, clock)))
+        made = Setting(tmp_path, connector, marketplace, shop)
         stack.callback(made.close)
         yield made
     root.handlers[:] = handlers
@@ -108,6 +140,7 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting
     structlog.reset_defaults()
 
 
+@pytest.mark.parametrize("setting", CHANNELS, indirect=True)
 def test_from_nothing_to_stock_that_is_true(setting: Setting) -> None:
     mug, six = setting.listing("Mug", 10), setting.listing("Glass", 20)
     setting.init()

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.unit.connectors.sharetribe import vendor as sharetribe
 from tests.unit.connectors.shopify import vendor as shopify
+from tests.unit.connectors.woocommerce import vendor as woocommerce
 
 HOOKS: list[Any] = [
     shopify.hook_order(
@@ -52,6 +53,26 @@ SHOPIFY: list[Any] = [
     }
     for after in (None, "next")
 ] + [{"errors": [{"message": "slow down", "extensions": {"code": code}}]} for code in ("THROTTLED", "ACCESS_DENIED")]
+
+_WOOCOMMERCE_ORDER = woocommerce.order(1, woocommerce.line(11, 3, "2"), woocommerce.line(12, 2), refunds=[7])
+
+WOOCOMMERCE_HOOKS: list[Any] = [
+    woocommerce.order(1, woocommerce.line(11, 3, "2"), woocommerce.line(12, 2)),
+    _WOOCOMMERCE_ORDER,
+    {"id": 7},
+    {"webhook_id": 5},
+    {"code": "woocommerce_rest_cannot_view", "message": "Sorry.", "data": {"status": 403}},
+]
+
+WOOCOMMERCE_PING = b"Content-Type: application/x-www-form-urlencoded\n\nwebhook_id=5"
+
+WOOCOMMERCE: list[Any] = [
+    [_WOOCOMMERCE_ORDER, woocommerce.order(2)],
+    _WOOCOMMERCE_ORDER,
+    [woocommerce.refund(7, ("11", -1))],
+    [{"id": 4, "status": "disabled", "topic": "order.updated", "delivery_url": "https://stock.example/hooks/toys"}],
+    {"code": "rest_invalid_param", "message": "No.", "data": {"status": 400, "params": {"orderby": "no"}}},
+]
 
 _INCLUDED = [
     sharetribe.stock(5),

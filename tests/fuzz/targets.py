@@ -32,6 +32,8 @@ from connectors.sharetribe.settings import SharetribeMarketplaceSettings
 from connectors.shopify import ShopifyChannel, ShopifySettings
 from connectors.shopify.hooks import ShopifyHooks
 from connectors.text import is_storable, legible
+from connectors.woocommerce import WooCommerceChannel, WooCommerceSettings
+from connectors.woocommerce.hooks import PING, WooCommerceHooks
 from tests.fuzz import seeds
 from worker.demo import sales
 from worker.links.table import parse
@@ -39,6 +41,7 @@ from worker.links.table import parse
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 SECRET = "hush"
 SHOP = "toys.myshopify.com"
+SITE = "toys.example"
 LISTING = "listing-1"
 MOST_CALLS = 2000
 """Of one target with one input: more is a loop without end."""
@@ -108,6 +111,37 @@ def _delivery_head(data: bytes) -> None:
     raise AssertionError("a delivery that nobody signed was taken")
 
 
+_WOOCOMMERCE = WooCommerceSettings(
+    site=f"https://{SITE}",
+    consumer_key=SecretStr("ck_0123456789abcdef"),
+    consumer_secret=SecretStr("cs_0123456789abcdef"),
+    webhook_secrets=(SecretStr(SECRET),),
+    exclude_meta_keys=("_mirrored",),
+)
+_WOOCOMMERCE_HOOKS = WooCommerceHooks(_WOOCOMMERCE, account="toys")
+
+
+def _woocommerce_signed(body: bytes) -> None:
+    signature = base64.b64encode(hmac.digest(SECRET.encode(), body, "sha256")).decode()
+    for topic in ("order.updated", "order.deleted", "product.updated", ""):
+        receipt = _WOOCOMMERCE_HOOKS.receive({"x-wc-webhook-signature": signature, "x-wc-webhook-topic": topic}, body)
+        assert is_storable(receipt.delivery_id)
+        assert is_storable(receipt.topic)
+        for notice in _WOOCOMMERCE_HOOKS.read(receipt.topic, receipt.kept):
+            if isinstance(notice, Order):
+                _storable_order(notice)
+
+
+def _woocommerce_head(data: bytes) -> None:
+    """As above; only a ping may come unsigned, and it says nothing."""
+    head, _, body = data.partition(b"\n\n")
+    lines = (line.partition(b":") for line in head.split(b"\n"))
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, _, value in lines}
+    receipt = _WOOCOMMERCE_HOOKS.receive(headers, body)
+    assert receipt.topic == PING
+    assert len(receipt.kept) < 40
+
+
 # What vendors answer ----------------------------------------------------------------------------------------------
 
 
@@ -123,7 +157,7 @@ def _toolbox(answer: Callable[[httpx.Request], httpx.Response]) -> Toolbox:
         if next(calls, None) is None:
             raise _EndlessError(f"{request.method} {request.url} again")
         # Whatever an answer says, it sends nobody elsewhere.
-        assert request.url.host in {SHOP, "flex-integ-api.sharetribe.com"}
+        assert request.url.host in {SHOP, SITE, "flex-integ-api.sharetribe.com"}
         assert request.url.scheme == "https"
         return answer(request)
 
@@ -186,6 +220,41 @@ def _shopify_token(data: bytes) -> None:
         channel.order("1")
     finally:
         channel.close()
+
+
+def _woocommerce_answers(answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    channel = WooCommerceChannel("toys", _WOOCOMMERCE, _toolbox(answer))
+
+    def page() -> None:
+        found = channel.orders(channel.cursor_at(datetime(2026, 11, 20, tzinfo=UTC)))
+        for order in found.orders:
+            _storable_order(order)
+        for unreadable in found.unreadable:
+            assert unreadable.order_id is None or is_storable(unreadable.order_id)
+            assert legible(unreadable.reason) == unreadable.reason
+
+    def one() -> None:
+        if isinstance(order := channel.order("1"), Order):
+            _storable_order(order)
+
+    try:
+        _each(
+            [
+                page,
+                one,
+                lambda: next(channel.recent(NOW), None),
+                lambda: channel.subscriptions("https://stock.example/hooks/toys"),
+                lambda: channel.subscribe("https://stock.example/hooks/toys"),
+            ]
+        )
+        assert channel.check()
+    finally:
+        channel.close()
+
+
+def _woocommerce_body(data: bytes) -> None:
+    """The bytes are the answer to every question."""
+    _woocommerce_answers(lambda _: httpx.Response(200, content=data))
 
 
 _SHARETRIBE = SharetribeMarketplaceSettings(
@@ -286,7 +355,7 @@ def _sharetribe_cursor(data: bytes) -> None:
 
 
 def _whole_answer(data: bytes) -> None:
-    """A status line's number, header lines, an empty line, a body: whatever any vendor may send to either client."""
+    """A status line's number, header lines, an empty line, a body: whatever any vendor may send to any client."""
     head, _, body = data.partition(b"\n\n")
     first, *lines = head.split(b"\n")
     status = int(first) if first.isdigit() and len(first) < 5 else 200
@@ -297,11 +366,12 @@ def _whole_answer(data: bytes) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(min(max(status, 100), 999), headers=headers, stream=httpx.ByteStream(body))
 
-    both: list[Callable[[], object]] = [
+    each: list[Callable[[], object]] = [
         lambda: _shopify_answers(answer),
+        lambda: _woocommerce_answers(answer),
         lambda: _sharetribe_answers(answer),
     ]
-    _each(both)
+    _each(each)
 
 
 # What people hand in ----------------------------------------------------------------------------------------------
@@ -365,6 +435,9 @@ TARGETS: Mapping[str, Target] = {
     "delivery-head": Target(_delivery_head, (InvalidSignature,), [b"X-Shopify-Hmac-Sha256: abc=\n\n{}"]),
     "shopify-answer": Target(_shopify_body, (ConnectorError,), seeds.written(seeds.SHOPIFY)),
     "shopify-token": Target(_shopify_token, (ConnectorError,), seeds.written([seeds.SHOPIFY_TOKEN])),
+    "woocommerce-signed-body": Target(_woocommerce_signed, (Unreadable,), seeds.written(seeds.WOOCOMMERCE_HOOKS)),
+    "woocommerce-delivery-head": Target(_woocommerce_head, (InvalidSignature,), [seeds.WOOCOMMERCE_PING]),
+    "woocommerce-answer": Target(_woocommerce_body, (ConnectorError,), seeds.written(seeds.WOOCOMMERCE)),
     "sharetribe-answer": Target(_sharetribe_body, (ConnectorError,), seeds.written(seeds.SHARETRIBE)),
     "sharetribe-token": Target(_sharetribe_token, (ConnectorError,), seeds.written([seeds.SHARETRIBE_TOKEN])),
     "sharetribe-cursor": Target(_sharetribe_cursor, (ConnectorError,), seeds.written([seeds.CURSOR])),
