@@ -310,6 +310,8 @@ def _ref(node: Any) -> OrderRef | UnreadableOrder:
         head = _head(node)
     except Unreadable as error:
         return UnreadableOrder(error.order_id or order_id_in(node), error.message, reduced(node))
+    if order_id_in(node) is None:
+        return UnreadableOrder(None, "an order has an id that cannot be stored", reduced(node))
     return OrderRef(head.id, revision_of(head.meta.timestamps.updated_at))
 
 

@@ -35,22 +35,24 @@ class Transaction:
     location: str | None = None
 
 
-def transaction(resource: Resource, *, multi_location: bool) -> Transaction:
-    """A `stock-transaction` resource of either flavour. Raises `ShapeError`."""
+def made(resource: Resource, *, multi_location: bool) -> tuple[str, str, int]:
+    """Id, action and quantity of a `stock-transaction` resource of either flavour. Raises `ShapeError`."""
     fields = mapping(resource.get("attributes"), "attributes") if multi_location else resource
-    holder = mapping(resource.get("meta"), "meta") if multi_location else resource
-    action, location = fields.get("action"), fields.get("location")
+    action = fields.get("action")
     if not isinstance(action, str) or not action:
         raise ShapeError("its action is missing")
+    return identifier(resource.get("id")), action, whole(fields.get("quantity"), "the quantity")
+
+
+def transaction(resource: Resource, *, multi_location: bool) -> Transaction:
+    """A `stock-transaction` resource of either flavour, with its time and place. Raises `ShapeError`."""
+    transaction_id, action, quantity = made(resource, multi_location=multi_location)
+    holder = mapping(resource.get("meta"), "meta") if multi_location else resource
+    location = mapping(resource.get("attributes"), "attributes").get("location") if multi_location else None
     if location is not None and not isinstance(location, str):
         raise ShapeError("its location is no slug")
-    return Transaction(
-        transaction_id=identifier(resource.get("id")),
-        action=action,
-        quantity=whole(fields.get("quantity"), "the quantity"),
-        at=moment(mapping(holder.get("timestamps"), "timestamps").get("created_at")),
-        location=location or None,
-    )
+    at = moment(mapping(holder.get("timestamps"), "timestamps").get("created_at"))
+    return Transaction(transaction_id, action, quantity, at, location or None)
 
 
 def moment(value: Any) -> datetime:

@@ -98,7 +98,7 @@ class ElasticPathMarketplace:
         read and the write is in neither. `Adjusted.adjustment_id` names the transaction. Refused before sending, as
         `Rejected`: a result below zero, and no change at all.
         """
-        total = seen + delta
+        total, action = seen + delta, "increment" if delta > 0 else "decrement"
         what = f"changing the stock of product {listing_id} from {seen} to {total}"
         if delta == 0 or total < 0 or max(total, abs(delta)) > MAX_QUANTITY:
             raise Rejected(f"{what} was not sent: it is never allowed", account=ACCOUNT, code="not_sent")
@@ -112,18 +112,17 @@ class ElasticPathMarketplace:
             answer = self._client.write(
                 "POST",
                 f"{_inventory(listing_id)}/transactions",
-                self._transaction("increment" if delta > 0 else "decrement", abs(delta)),
+                self._transaction(action, abs(delta)),
                 what=what,
                 headers=self._headers,
             )
         try:
-            made = history.transaction(resources.single(answer), multi_location=self._multi_location)
+            transaction_id, *done = history.made(resources.single(answer), multi_location=self._multi_location)
         except ShapeError as error:
-            message = f"{what} was answered, but {error}"
-            raise OutcomeUnknown(message, account=ACCOUNT) from error
-        if (made.quantity, made.action) != (abs(delta), "increment" if delta > 0 else "decrement"):
+            raise OutcomeUnknown(f"{what} was answered, but {error}", account=ACCOUNT) from error
+        if done != [action, abs(delta)]:
             raise OutcomeUnknown(f"{what} was answered, but it speaks of something else", account=ACCOUNT)
-        return Adjusted(total, made.transaction_id)
+        return Adjusted(total, transaction_id)
 
     def adjustments(self, listing_id: str, *, since: datetime) -> Sequence[RemoteAdjustment]:
         """See `Ledger.adjustments`. The store keeps no author: who moved stock is told for what we never do (orders
@@ -246,9 +245,12 @@ class ElasticPathMarketplace:
             named = refusal(response) if response.status_code in (400, 404, 413, 422) else None
             if named is None:
                 answer = self._client.read(response, what="reading the stock of a page of products")
-                with _reading("the stock of a page of products"):
+                try:
                     found = [resources.mapping(each, "data") for each in resources.elements(answer)]
                     return {resources.identifier(each.get("id")): each for each in found}
+                except ShapeError:
+                    # Whose it is cannot be told, so that each is asked for by itself: left out would be unlimited.
+                    return self._one_by_one(wanted)
             left = [each for each in wanted if each not in named.missing_ids]
             if len(left) == len(wanted):
                 return self._one_by_one(wanted)
@@ -265,8 +267,10 @@ class ElasticPathMarketplace:
                 )
             except NotFound:
                 continue
-            with _reading(what):
+            try:
                 found[listing_id] = resources.single(answer)
+            except ShapeError:
+                found[listing_id] = {}
         return found
 
     # Doctor

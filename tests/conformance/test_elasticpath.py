@@ -443,7 +443,7 @@ def test_a_sweep_sees_every_product_once(clock: VirtualClock, flavour: dict[str,
     with served(clock, switches={"unknown_ids": unknown}) as site:
         marketplace = site.open(**flavour)
         place = flavour.get("location")
-        new = [
+        new: list[dict[str, Any]] = [
             {"stock": None, "locations": {}}
             if number % 7 == 0
             else {"stock": None, "locations": {place: number}}
