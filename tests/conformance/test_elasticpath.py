@@ -197,6 +197,24 @@ def site(clock: VirtualClock) -> Iterator[Site]:
         yield site
 
 
+@contextmanager
+def ticking(clock: VirtualClock) -> Iterator[None]:
+    """Lets a millisecond pass again and again while the block runs."""
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(0.002):
+            clock.advance(0.001)
+
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        ticker.join()
+
+
 # Reading and writing
 
 
@@ -313,11 +331,6 @@ def test_a_write_conflict_changed_nothing(site: Site) -> None:
 def test_many_threads_never_write_to_one_product_at_once(site: Site) -> None:
     product_id, other = site.product(40), site.product(40)
     site.fault("delay", times=None, seconds=0.001)
-    ticking = threading.Event()
-
-    def tick() -> None:
-        while not ticking.wait(0.002):
-            site.clock.advance(0.001)
 
     def sell(number: int) -> None:
         wanted = product_id if number % 2 else other
@@ -329,12 +342,8 @@ def test_many_threads_never_write_to_one_product_at_once(site: Site) -> None:
                 continue
             return
 
-    ticker = threading.Thread(target=tick)
-    ticker.start()
-    with ThreadPoolExecutor(8) as pool:
+    with ticking(site.clock), ThreadPoolExecutor(8) as pool:
         list(pool.map(sell, range(40)))
-    ticking.set()
-    ticker.join()
     assert (site.available(product_id), site.available(other)) == (20, 20)
     assert site.look("/counts")["most_at_once"] == {product_id: 1, other: 1}
 

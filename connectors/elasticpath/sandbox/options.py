@@ -62,6 +62,9 @@ class Switches(BaseModel):
         default="none", description="Whether a refund in full gives allocated units back."
     )
     order_includes: bool = Field(default=True, description="Whether a single order takes `include=items`.")
+    updated_at_sort: Literal["refused", "accepted"] = Field(
+        default="refused", description="Whether orders can be sorted by updated_at, which one example does."
+    )
     secret_listed: bool = Field(default=True, description="Whether lists of integrations show their secret.")
     integration_created: Literal[200, 201] = Field(default=200, description="Status of a created integration.")
     event_id: Literal["same", "new"] = Field(

@@ -30,6 +30,8 @@ def conditions(text: str | None, allowed: Mapping[str, Sequence[str]]) -> list[C
         if match is None or match[1] not in allowed.get(match[2], ()):
             raise _unparsable()
         found.append((match[1], match[2], match[3].strip('"')))
+        if match[2].endswith("_at"):
+            moment(found[-1][2])
         position = match.end()
         if position < len(text):
             if text[position] != ":":
