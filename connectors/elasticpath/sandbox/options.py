@@ -65,6 +65,9 @@ class Switches(BaseModel):
     updated_at_sort: Literal["refused", "accepted"] = Field(
         default="refused", description="Whether orders can be sorted by updated_at, which one example does."
     )
+    missing_refs: Literal["null", "left_out"] = Field(
+        default="null", description="How an order writes that it has no order_number and external_ref."
+    )
     secret_listed: bool = Field(default=True, description="Whether lists of integrations show their secret.")
     integration_created: Literal[200, 201] = Field(default=200, description="Status of a created integration.")
     event_id: Literal["same", "new"] = Field(

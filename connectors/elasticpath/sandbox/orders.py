@@ -17,6 +17,21 @@ from .store import CHECKOUT, Store
 
 PAID = frozenset({"authorized", "paid", "partially_authorized", "partially_paid"})
 
+_ADDRESS = {
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "phone_number": "",
+    "company_name": "",
+    "line_1": "12 Analytical Street",
+    "line_2": "",
+    "city": "London",
+    "postcode": "W1",
+    "county": "Greater London",
+    "country": "GB",
+    "region": "",
+    "instructions": "",
+}
+
 
 class Orders:
     """All orders of one store. Callers hold the store's lock."""
@@ -138,12 +153,14 @@ class Orders:
         return changed
 
     def _announce(self, event: str, order: Order) -> None:
-        payload = {"data": render(order), "included": {"items": [render_item(each, order) for each in order.items]}}
-        self._store.announce(event, payload)
+        left_out = self._store.switches.missing_refs == "left_out"
+        items = [render_item(each, order) for each in order.items]
+        self._store.announce(event, {"data": render(order, left_out=left_out), "included": {"items": items}})
 
 
-def render(order: Order) -> dict[str, Any]:
-    """An order without its items."""
+def render(order: Order, *, left_out: bool) -> dict[str, Any]:
+    """An order without its items. `left_out`: references it does not have are not even null."""
+    refs = {"order_number": order.order_number, "external_ref": order.external_ref}
     owing = order.amount if order.payment == "unpaid" else 0
     return {
         "type": "order",
@@ -151,11 +168,10 @@ def render(order: Order) -> dict[str, Any]:
         "status": order.status,
         "payment": order.payment,
         "shipping": order.shipping,
-        "order_number": order.order_number,
-        "external_ref": order.external_ref,
+        **{name: ref for name, ref in refs.items() if ref is not None or not left_out},
         "customer": {"name": "Ada Lovelace", "email": order.email},
-        "shipping_address": {"line_1": "12 Analytical Street"},
-        "billing_address": {},
+        "shipping_address": _ADDRESS,
+        "billing_address": _ADDRESS,
         "meta": {
             "timestamps": {"created_at": _stamp(order.created_at), "updated_at": _stamp(order.updated_at)},
             "display_price": {"with_tax": _money(order.amount), "balance_owing": _money(owing)},

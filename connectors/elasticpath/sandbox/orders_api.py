@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from .call import Call, Endpoint, Reply
 from .entities import Order
 from .errors import bad_request, not_found
-from .orders import render, render_item
+from .orders import render as render_order
+from .orders import render_item
 from .query import conditions, holds, paged
 
 _MOMENTS = ("eq", "gt", "ge", "lt", "le")
@@ -41,7 +43,7 @@ def list_orders(call: Call) -> Reply:
         found.sort(key=lambda order: order.updated_at, reverse=True)
     body = paged(found, call.query, lambda order: order, length=store.options.page_length, hard=True)
     page: list[Order] = body["data"]
-    body["data"] = [render(order) for order in page]
+    body["data"] = [_render(call, order) for order in page]
     if "items" in call.query.get("include", "").split(","):
         body["included"] = {"items": [render_item(item, order) for order in page for item in order.items]}
     return Reply(200, body)
@@ -50,7 +52,7 @@ def list_orders(call: Call) -> Reply:
 def show_order(call: Call) -> Reply:
     """`GET /v2/orders/{order_id}`: never behind."""
     order = _known(call)
-    body = {"data": render(order)}
+    body = {"data": _render(call, order)}
     if call.query.get("include") == "items" and call.store.switches.order_includes:
         return Reply(200, {**body, "included": {"items": [render_item(item, order) for item in order.items]}})
     return Reply(200, body)
@@ -64,7 +66,11 @@ def show_items(call: Call) -> Reply:
 
 def update_order(call: Call) -> Reply:
     """`PUT /v2/orders/{order_id}`"""
-    return Reply(200, {"data": render(call.orders.update(call.path["order_id"], call.data))}, "applied")
+    return Reply(200, {"data": _render(call, call.orders.update(call.path["order_id"], call.data))}, "applied")
+
+
+def _render(call: Call, order: Order) -> dict[str, Any]:
+    return render_order(order, left_out=call.store.switches.missing_refs == "left_out")
 
 
 def _known(call: Call) -> Order:

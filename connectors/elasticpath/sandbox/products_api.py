@@ -25,7 +25,10 @@ def list_products(call: Call) -> Reply:
         for product in call.store.products.values()
         if all(holds(condition, getattr(product, condition[1])) for condition in asked)
     ]
-    return Reply(200, paged(found, call.query, _product, length=call.store.options.page_length))
+    body = paged(found, call.query, _product, length=call.store.options.page_length)
+    # Here a link that leads nowhere is left out rather than null.
+    body["links"] = {name: link for name, link in body["links"].items() if link is not None}
+    return Reply(200, body)
 
 
 def show_product(call: Call) -> Reply:
@@ -64,10 +67,12 @@ def _product(product: Product) -> dict[str, Any]:
             "slug": product.product_id,
             "status": product.status,
             "commodity_type": "physical",
+        },
+        "meta": {
+            "owner": "organization" if product.organization else "store",
             "created_at": created_at,
             "updated_at": created_at,
         },
-        "meta": {"owner": "organization" if product.organization else "store", "created_at": created_at},
     }
 
 

@@ -82,9 +82,20 @@ def paged(
     if hard and offset > MAX_OFFSET:
         raise bad_request(f"page[offset] must not be above {MAX_OFFSET}")
     total = len(found)
+    last = max(0, total - 1) // limit * limit
+    places = {
+        "current": offset,
+        "first": 0,
+        "last": last,
+        "next": offset + limit if offset + limit < total else None,
+        "prev": max(0, offset - limit) if offset else None,
+    }
     return {
         "data": [render(each) for each in found[offset : offset + limit]],
-        "links": {"current": None, "first": None, "last": None, "next": None, "prev": None},
+        "links": {
+            name: None if place is None else f"?page[offset]={place}&page[limit]={limit}"
+            for name, place in places.items()
+        },
         "meta": {
             "page": {"limit": limit, "offset": offset, "current": offset // limit + 1, "total": -(-total // limit)},
             "results": {"total": total},
