@@ -735,6 +735,19 @@ def test_an_order_that_is_refunded_and_cancelled_commits_nothing(site: Site) -> 
     assert list(committed(site.channel.order(order["id"])).values()) == [0]
 
 
+@pytest.mark.parametrize("refs", ["null", "left_out"])
+@pytest.mark.parametrize("effect", ["none", "deallocate"])
+def test_whatever_a_refund_does_to_stock_it_is_asked_about(clock: VirtualClock, refs: str, effect: str) -> None:
+    with served(clock, switches={"refund_effect": effect, "missing_refs": refs}) as site:
+        product_id = site.product(9)
+        order = site.sell({"product_id": product_id, "quantity": 2})
+        assert list(committed(site.channel.order(order["id"])).values()) == [2]
+        site.step(order["id"], "refund")
+        assert site.available(product_id) == (7 if effect == "none" else 9)
+        with pytest.raises(Unreadable, match="refunded in full"):
+            site.channel.order(order["id"])
+
+
 def test_mirrored_orders_do_not_count(site: Site) -> None:
     site.sell({"sku": "MUG"}, external_ref="market-17", steps=("pay", "refund"))
     (found,), _ = site.poll(site.channel.cursor_at(START), site.open_channel(exclude_external_refs=["market-"]))

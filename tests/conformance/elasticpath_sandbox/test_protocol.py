@@ -94,6 +94,19 @@ def test_the_basic_flavour_is_flat_and_counts_its_status(api: Api) -> None:
     assert api.call("GET", path).status_code == 404
 
 
+@pytest.mark.parametrize(("again", "status", "available"), [("refused", 400, 5), ("replaces", 201, 8)])
+@pytest.mark.parametrize(("unmanaged", "first"), [("not_found", 404), ("creates", 200)])
+def test_what_is_not_documented_of_creation(
+    clock: VirtualClock, again: str, status: int, available: int, unmanaged: str, first: int
+) -> None:
+    with served(clock, switches={"second_creation": again, "unmanaged_transaction": unmanaged}) as api:
+        path = f"/v2/inventories/{api.product(stock=5)}"
+        assert api.call("POST", path, {"data": {"quantity": 8}}).status_code == status
+        assert api.call("GET", path).json()["data"]["available"] == available
+        body = {"data": {"type": "stock-transaction", "action": "increment", "quantity": 2}}
+        assert api.call("POST", f"/v2/inventories/{api.product()}/transactions", body).status_code == first
+
+
 @pytest.mark.parametrize("outer_type", [True, False])
 def test_the_multi_location_flavour_takes_either_body_and_spells_its_status(api: Api, outer_type: bool) -> None:
     product_id = api.product(locations={"york": 5})
