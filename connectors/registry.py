@@ -26,6 +26,7 @@ ASKED = "asked"
 """In a setting's `json_schema_extra`: why `trueup init` asks for it although it has a default."""
 
 BUILT_IN = {
+    "elasticpath": "connectors.elasticpath:CONNECTOR",
     "sharetribe": "connectors.sharetribe:CONNECTOR",
     "shopify": "connectors.shopify:CONNECTOR",
     "woocommerce": "connectors.woocommerce:CONNECTOR",
