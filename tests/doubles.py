@@ -271,7 +271,7 @@ class RelativeMarketplace(ModelMarketplace):
         if fault == "lost_before":
             raise OutcomeUnknown("no answer")
         if fault == "late":
-            self.late.append(lambda: self._move(listing_id, delta))
+            self.late.append(lambda: self._execute_late(listing_id, seen, delta))
             raise OutcomeUnknown("no answer")
         if self.stock_model.stock(listing_id).total != seen:
             raise StockMismatch("there is something else")
@@ -282,6 +282,9 @@ class RelativeMarketplace(ModelMarketplace):
             raise OutcomeUnknown("no answer")
         return Adjusted(seen + delta, made)
 
+    def _execute_late(self, listing_id: str, seen: int, delta: int) -> None:
+        self._move(listing_id, delta)
+
     def _move(self, listing_id: str, delta: int) -> str:
         try:
             return self.stock_model.adjust(listing_id, delta, Origin("api", client_id=OURS)).adjustment_id
@@ -289,10 +292,9 @@ class RelativeMarketplace(ModelMarketplace):
             raise InsufficientStock(str(error)) from error
 
     def _remote(self, adjustment: Adjustment, *, author: Author | None) -> RemoteAdjustment:
-        remote = super()._remote(adjustment, author=author)
-        if self.evidence is Evidence.ATTRIBUTED and remote.reservation is None:
-            return replace(remote, author=Author.OURS)
-        return remote
+        if self.evidence is Evidence.ATTRIBUTED:
+            author = Author.OURS if adjustment.origin.client_id == OURS else Author.OTHER
+        return super()._remote(adjustment, author=author)
 
 
 class ScriptedChannel:

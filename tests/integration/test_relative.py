@@ -72,8 +72,8 @@ def test_a_purchase_that_leaves_too_little_makes_an_oversell_not_a_number_below_
     slip_in(anonymous, lambda: anonymous.marketplace.buy("L", 4))
     anonymous.sell("1", {"A": 3})
     settle_down(anonymous)
-    assert anonymous.total() == 1
-    assert anonymous.anomalies() == ["oversell"]
+    assert (anonymous.total(), anonymous.pairs()) == (0, [("A", 3, 1, 0)])
+    assert anonymous.anomalies() == ["oversold"]
     anonymous.assert_p1()
 
 

@@ -36,9 +36,9 @@ from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import findings, repository
 from worker.reconcile.planning import Item, Planner, Record
-from worker.reconcile.repository import AnyRow, Intent
+from worker.reconcile.repository import Intent
 from worker.reconcile.settle import LATE_FOR, Settled, Settler
-from worker.store import StorageUnavailable, Store, Transaction
+from worker.store import AnyRow, StorageUnavailable, Store, Transaction
 from worker.store.tables import (
     HoldScope,
     OperationKind,
