@@ -1,4 +1,4 @@
-"""A marketplace that adds and takes instead of comparing: a buyer may come between its read and its write (P1, P4, P5)."""
+"""A marketplace that adds and takes, without comparing: a buyer may come between its read and its write (P1, P4, P5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import select
 
 from connectors.contract import Evidence
-from connectors.sandbox.clock import VirtualClock
 from tests.doubles import RelativeMarketplace
 from tests.world import World
 from worker.reconcile.decide import Decision, Decisions

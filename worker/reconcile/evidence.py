@@ -110,7 +110,7 @@ def first_fit(candidates: Sequence[Candidate], entry: Entry, before: int, after:
     """The operation that `entry`, from `before` to `after`, is claimed for, by rank.
 
     An entry without an author can only be an answered operation's: that one certainly happened, and it fits. It proves
-    nothing for an operation whose answer was lost. Nor does any entry while the answer of another operation that it fits
+    nothing for an operation whose answer was lost. Nor does any entry while the answer of another operation it fits
     is still to come: a write that repeats an absent one is like it, and may be seen in the feed before its answer.
     """
     if entry.claimed or entry.by_reservation or entry.author is Author.OTHER:
