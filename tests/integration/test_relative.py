@@ -1,4 +1,4 @@
-"""A marketplace that adds and takes, without comparing: a buyer may come between its read and its write (P1, P4, P5)."""
+"""A marketplace that adds and takes without comparing: a buyer may come between its read and its write (P1, P4)."""
 
 from __future__ import annotations
 
