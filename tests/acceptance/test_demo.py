@@ -143,7 +143,7 @@ def test_it_stays_up_on_demand_until_interrupted() -> None:
             process.kill()
 
     assert (shown.status_code, state.status_code) == (200, 200)
-    assert said["webhook secret"]
+    assert said["shop webhook secrets"]
     assert process.returncode == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(said["metrics"], trust_env=False)

@@ -174,11 +174,12 @@ class Scene:
     @staticmethod
     def _credentials(role: str, vendor: Vendor) -> Mapping[str, str]:
         """What one gets in with, for people who try it by hand."""
-        return {
-            f"{role} {name.replace('_', ' ')}": option.value if isinstance(option, Secret) else option
-            for name, option in vendor.account(vendor.control.url).items()
-            if name != "base_url" and isinstance(option, str | Secret)
-        }
+        shown: dict[str, str] = {}
+        for name, option in vendor.account(vendor.control.url).items():
+            values = [option] if isinstance(option, str | int | Secret) else option
+            plain = [str(each.value if isinstance(each, Secret) else each) for each in values]
+            shown[f"{role} {name.replace('_', ' ')}"] = " ".join(plain)
+        return shown
 
     def play(self) -> Outcome:
         """Replay, wait until it is quiet, prove."""
