@@ -221,6 +221,34 @@ def test_an_order_that_the_index_shows_late_is_found_by_ids_and_revisions(world:
     world.fetch()
     world.reconcile()
     assert world.total() == 7
+    world.channel.late_in_index.clear()
+    world.channel.put("1", {"A": 3})
+    world.poll()
+    assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 0
+
+
+def test_a_late_pass_sees_a_second_change_within_the_second_that_a_webhook_told_of(world: World) -> None:
+    """The index shows the order late, so that no poll ever shows it; the webhook of the second change is lost."""
+    world.listing(total=10)
+    world.link()
+    world.channel.late_in_index.add("1")
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    world.channel.put("1", {"A": 0}, revision=order.revision)
+    world.poll()
+    assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 1
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 10
+
+
+def test_a_late_pass_fetches_nothing_that_a_poll_has_shown(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.poll()
+    world.sell("2", {"A": 1})
+    world.poll()
     assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 0
 
 
