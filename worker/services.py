@@ -17,7 +17,7 @@ import httpx
 from config.settings import ChannelSettings, Settings, secrets_of
 from connectors.budget import Budgets, LocalBudgets
 from connectors.clock import Clock, SystemClock
-from connectors.contract import Channel, Marketplace
+from connectors.contract import Channel, Marketplace, Polled
 from connectors.http import Toolbox
 from connectors.redis_budget import RedisBudgets
 from connectors.registry import connector
@@ -84,6 +84,12 @@ class Services:
         self.channels: Mapping[str, Channel] = channels or {
             name: _open_channel(name, channel, toolbox) for name, channel in settings.channels.items()
         }
+        self.poll_seconds: Mapping[str, float] = {
+            name: channel.poll_seconds
+            for name, channel in settings.channels.items()
+            if isinstance(self.channels.get(name), Polled)
+        }
+        """How often each channel is polled that can be."""
         self._build()
 
     def _budgets(self) -> Budgets:
