@@ -29,6 +29,7 @@ from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.intake import repository as intake_repository
 from worker.intake.fetch import Fetcher
+from worker.intake.importing import Importer
 from worker.intake.inbox import Inbox
 from worker.intake.poll import Poller
 from worker.intake.service import Intake
@@ -122,6 +123,7 @@ class Services:
             self.channels,
             sharing_a_secret=_sharing_a_secret(self.settings.channels),
         )
+        self.importer = Importer(store, clock, self.intake)
         self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.accounts, self.channels, lease=lease)
         self.poller = Poller(store, clock, self.intake, self.anomalies, self.accounts, self.channels)
         self.settler = Settler(store, clock, self.marketplace, self.anomalies, self.holds, settle_after=settle_after)
