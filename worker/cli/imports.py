@@ -48,7 +48,7 @@ def orders(
     from connectors.contract import OrderFiles
     from connectors.errors import Unreadable
 
-    with opened(config, register=True) as services, _opened(file) as stream:
+    with opened(config, register=not dry_run) as services, _opened(file) as stream:
         source = services.channels[channel_named(services, channel)]
         if not isinstance(source, OrderFiles):
             raise CommandError(f"The connector of channel {channel!r} reads no files of orders; `standard` does.")

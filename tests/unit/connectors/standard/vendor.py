@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 import respx
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
 from connectors.budget import LocalBudgets
 from connectors.contract import FileEntry, Order, UnreadableOrder
@@ -32,6 +34,13 @@ TOKEN = "token-0123456789"
 KEY = b"thirty-two bytes of a secret key"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 SCHEMA = json.loads((Path(__file__).parents[4] / "connectors" / "standard" / "schema.json").read_text(encoding="utf-8"))
+
+
+def schema_of(part: str) -> Draft202012Validator:
+    """What validates a `message` or a `page` of the published schema."""
+    registry: Registry[Any] = Registry().with_resource("schema", Resource.from_contents(SCHEMA))
+    return Draft202012Validator({"$ref": f"schema#/$defs/{part}"}, registry=registry)
+
 
 Answer = Any
 """A JSON value, a whole response, what goes wrong, or what makes one of these from the request."""
