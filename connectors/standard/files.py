@@ -21,7 +21,7 @@ from msgspec import UNSET
 
 from connectors.contract import MAX_QUANTITY, FileEntry, Order, UnreadableOrder
 from connectors.errors import Unreadable
-from connectors.standard.orders import LineRow, OrderRow, Rules, moment_of, order_row, to_order
+from connectors.standard.orders import LineRow, OrderRow, Rules, moment_of, named, order_row, to_order
 from connectors.text import legible
 
 MAX_LINE_BYTES = 1024 * 1024
@@ -115,7 +115,7 @@ class OrderFile:
             yield FileEntry(first.line, content, last.next_line, last.offset)
 
     def _run_order(self, run: _Run, suspect: str) -> Order | UnreadableOrder:
-        order_id = run.rows[0].cells["order_id"]
+        order_id = named(run.rows[0].cells["order_id"])
         if not suspect and _key(run.rows[0]) in self.survey.scattered:
             suspect = "its rows do not stand together: sort the file by order_id"
         if suspect:

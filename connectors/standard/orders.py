@@ -71,7 +71,7 @@ class Rules:
 
 def to_order(row: OrderRow, rules: Rules, *, fetched_at: datetime | None) -> Order:
     """The order that a row describes. Raises `Unreadable`, which names it where it can be named."""
-    order_id = _named(row.order_id)
+    order_id = named(row.order_id)
     try:
         _text(row.order_id, "order_id")
         excluded = _excluded(row, rules)
@@ -115,7 +115,7 @@ def order_row(data: bytes | msgspec.Raw) -> OrderRow:
 def order_id_in(data: bytes | msgspec.Raw) -> str | None:
     """Which order some JSON is about, where that much can be read."""
     try:
-        return _named(_decode_name(data).order_id)
+        return named(_decode_name(data).order_id)
     except (ValueError, RecursionError):
         return None
 
@@ -130,7 +130,8 @@ def moment_of(text: str, what: str) -> datetime:
         raise ValueError(f"{what} names a day that does not exist") from None
 
 
-def _named(order_id: str) -> str | None:
+def named(order_id: str) -> str | None:
+    """An order's id, if it is one by which a row can be named."""
     return order_id if order_id and not _CONTROL.search(order_id) and is_storable(order_id) else None
 
 

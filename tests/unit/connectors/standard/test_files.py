@@ -241,6 +241,15 @@ def test_beside_a_row_of_nobody_no_order_is_believed(text: str, why: str) -> Non
     assert [one.order_id for one in orders_in(found)] == ["S-0", "S-3"]
 
 
+@pytest.mark.parametrize("order_id", ["a\x00b", "x" * 256, "\udcff", "\x1b[2J"])
+def test_an_order_that_no_row_can_be_named_by_is_told_by_its_line(order_id: str) -> None:
+    content = csv(row(), "", row("S-2")).replace(b"\n\n", f"\n{row(order_id)}\n".encode("utf-8", "surrogateescape"))
+    found = entries(content)
+    assert [(number, name) for number, name, _ in troubles_in(found)] == [(3, None)]
+    assert troubles_in(found)[0][2].isprintable()
+    assert [one.order_id for one in orders_in(found)] == ["S-1", "S-2"]
+
+
 def test_a_quote_that_never_ends_swallows_no_more_than_it_must() -> None:
     rows = [row(f"S-{number}") for number in range(6000)]
     rows[10] = 'S-10,7,2026-11-20T09:30:00Z,1,"A,1'
