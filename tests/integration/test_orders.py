@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from connectors.contract import OrderLine
 from connectors.errors import Unavailable
+from connectors.sandbox.clock import VirtualClock
 from tests.doubles import webhook_body
 from tests.world import CHANNEL, World
 from worker.intake.inbox import Incoming
@@ -133,6 +135,32 @@ def test_a_deleted_order_leaves_a_tombstone_that_only_a_fetch_can_lift(world: Wo
     world.fetch()
     world.reconcile()
     assert world.total() == 7
+
+
+@pytest.mark.parametrize("ahead_seconds", [20, -20])
+@pytest.mark.parametrize("what", ["deleted", "changed within its second"])
+def test_what_is_fetched_next_is_later_whatever_the_clock_of_its_host_says(
+    world: World, what: str, ahead_seconds: float
+) -> None:
+    """One host's clock is ahead of the other's; both read the same order, one after the other."""
+    world.listing(total=10)
+    world.link()
+    order = world.channel.put("1", {"A": 3})
+    world.deliver(replace(order, revision=order.revision - 1))
+    world.pass_time(100)
+    world.channel.clock = VirtualClock(world.clock.now() + timedelta(seconds=ahead_seconds))
+    world.fetch_again("1")
+    world.reconcile()
+    assert world.total() == 7
+
+    world.channel.clock = world.clock
+    if what == "deleted":
+        del world.channel.held["1"]
+    else:
+        world.channel.put("1", {"A": 1}, revision=order.revision)
+    world.fetch_again("1")
+    world.reconcile()
+    assert world.total() == (10 if what == "deleted" else 9)
 
 
 def test_a_deleted_order_whose_units_wait_is_found_by_a_late_look_too(world: World) -> None:

@@ -250,7 +250,14 @@ def claim_fetches(
 ) -> Sequence[AnyRow]:
     """Take orders to fetch; until `lease_until` nobody else will."""
     rows = transaction.execute(
-        select(OrderRow.id, OrderRow.channel, OrderRow.order_id, OrderRow.fetch_attempts, OrderRow.correlation_id)
+        select(
+            OrderRow.id,
+            OrderRow.channel,
+            OrderRow.order_id,
+            OrderRow.fetched_at,
+            OrderRow.fetch_attempts,
+            OrderRow.correlation_id,
+        )
         .where(OrderRow.fetch_at <= now, OrderRow.channel.not_in(skip_channels))
         .order_by(OrderRow.fetch_at)
         .limit(limit)
