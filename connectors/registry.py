@@ -29,6 +29,7 @@ BUILT_IN = {
     "elasticpath": "connectors.elasticpath:CONNECTOR",
     "sharetribe": "connectors.sharetribe:CONNECTOR",
     "shopify": "connectors.shopify:CONNECTOR",
+    "standard": "connectors.standard:CONNECTOR",
     "woocommerce": "connectors.woocommerce:CONNECTOR",
 }
 

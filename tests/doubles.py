@@ -307,6 +307,8 @@ class ScriptedChannel:
         self.held: dict[str, Order] = {}
         self.late_in_index: set[str] = set()
         """Orders that a poll does not show yet, but `recent` and `order` do."""
+        self.revision_is_exact = False
+        """Whether it promises that no two contents share a revision."""
         self.calls: list[tuple[str, ...]] = []
         self.faults: dict[str, deque[Exception]] = {}
 
@@ -329,6 +331,7 @@ class ScriptedChannel:
             placed_at or (before.placed_at if before else self.clock.now()),
             tuple(lines),
             excluded,
+            revision_is_exact=self.revision_is_exact,
         )
         self.held[order_id] = order
         return order
@@ -391,7 +394,8 @@ class ScriptedChannel:
             said = json.loads(kept)
             lines = tuple(OrderLine(sku, sku, f"item-{sku}", units) for sku, units in said["lines"].items())
             placed_at = datetime.fromisoformat(said["placed_at"])
-            return [Order(said["order"], said["revision"], placed_at, lines)]
+            exact = self.revision_is_exact
+            return [Order(said["order"], said["revision"], placed_at, lines, revision_is_exact=exact)]
         except (ValueError, KeyError, TypeError) as error:
             raise Unreadable(f"cannot be read: {error}") from error
 
@@ -400,6 +404,18 @@ class ScriptedChannel:
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         return self.subscriptions(address)
+
+
+class SendingChannel:
+    """A channel that tells of its orders, and can be neither read nor asked."""
+
+    def __init__(self, channel: ScriptedChannel) -> None:
+        self.refusal_status = channel.refusal_status
+        self.check = channel.check
+        self.receive = channel.receive
+        self.read = channel.read
+        self.subscriptions = channel.subscriptions
+        self.subscribe = channel.subscribe
 
 
 def webhook_body(order: Order) -> bytes:

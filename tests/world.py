@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 
 from config.settings import ChannelSettings, MarketplaceSettings, PolicySettings, Settings
-from connectors.contract import Order
+from connectors.contract import Channel, Order
 from connectors.sandbox.clock import VirtualClock
 from tests.doubles import ModelMarketplace, ScriptedChannel, webhook_body
 from worker.intake import repository as orders
@@ -64,10 +64,13 @@ class World:
         *,
         policy: PolicySettings | None = None,
         marketplace: Callable[[VirtualClock], ModelMarketplace] = ModelMarketplace,
+        offered: Callable[[ScriptedChannel], Channel] = lambda channel: channel,
     ) -> None:
+        """`offered` is what the rooms see of the channel."""
         self.clock = VirtualClock()
         self.marketplace = marketplace(self.clock)
         self.channel = ScriptedChannel(self.clock)
+        self._offered = offered(self.channel)
         self._settings = Settings(
             marketplace=MarketplaceSettings(connector="sharetribe", options=NoOptions()),
             channels={
@@ -92,7 +95,7 @@ class World:
             executor=InTurn(),
             randomness=Random(7),
             marketplace=self.marketplace,
-            channels={CHANNEL: self.channel},
+            channels={CHANNEL: self._offered},
         )
 
     def listing(self, listing_id: str = "L", total: int | None = 10, **more: Any) -> str:

@@ -85,7 +85,12 @@ def test_short_times_and_the_lifted_shadow_are_said(
 
 @pytest.mark.parametrize(
     ("marketplace", "channel"),
-    [("elasticpath", "shopify"), ("elasticpath-multi", "woocommerce"), ("sharetribe", "elasticpath")],
+    [
+        ("elasticpath", "shopify"),
+        ("elasticpath-multi", "woocommerce"),
+        ("sharetribe", "elasticpath"),
+        ("sharetribe", "standard"),
+    ],
 )
 def test_every_vendor_plays_its_part(marketplace: str, channel: str, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"

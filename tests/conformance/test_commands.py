@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from connectors.sandbox.clock import OffsetClock
 from connectors.sandbox.serve import serve
 from connectors.sharetribe import sandbox as sharetribe
 from connectors.shopify import sandbox as shopify
+from connectors.standard import sandbox as standard
 from connectors.woocommerce import sandbox as woocommerce
 from worker.cli.entry import app
 
@@ -36,12 +38,20 @@ CHANNELS = {
         "consumer_secret": "env:WOO_SECRET",
         "webhook_secrets": "env:SHOP_SECRET",
     },
+    "standard": {
+        "orders_token": "env:STANDARD_TOKEN",
+        "webhook_secrets": "env:STANDARD_SECRET",
+    },
 }
+ADDRESSES = {"standard": ("orders_url", "/orders")}
+"""The setting that holds the shop's address and what follows the host, where that is not `base_url` and nothing."""
 
 
 def a_shop(connector: str, clock: Clock) -> Starlette:
     if connector == "woocommerce":
         return woocommerce.create_app(woocommerce.Options(), clock)
+    if connector == "standard":
+        return standard.create_app(standard.Options(), clock)
     return shopify.create_app(shopify.Options(), clock)
 
 
@@ -69,6 +79,7 @@ class Setting:
         return json.loads(self.run(*arguments, "--json", code=code))
 
     def init(self) -> None:
+        setting, place = ADDRESSES.get(self.connector, ("base_url", ""))
         options = {
             "--marketplace-option": {
                 "client_id": sharetribe.Options().client_id,
@@ -77,7 +88,7 @@ class Setting:
             },
             "--channel-option": {
                 **CHANNELS[self.connector],
-                "base_url": str(self.shop.base_url).rstrip("/"),
+                setting: str(self.shop.base_url).rstrip("/") + place,
             },
         }
         named = [text for flag, values in options.items() for k, v in values.items() for text in (flag, f"{k}={v}")]
@@ -125,6 +136,8 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("WOO_KEY", "ck_sandbox")
     monkeypatch.setenv("WOO_SECRET", "cs_sandbox")
     monkeypatch.setenv("SHOP_SECRET", "sandbox-secret")
+    monkeypatch.setenv("STANDARD_TOKEN", "sandbox-token")
+    monkeypatch.setenv("STANDARD_SECRET", standard.Options().secret.get_secret_value())
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with ExitStack() as stack:
@@ -165,6 +178,28 @@ def test_from_nothing_to_stock_that_is_true(setting: Setting) -> None:
     assert setting.ask("reconcile")["applied"] == 2
     assert (setting.stock(mug), setting.stock(six)) == (7, 8)
     assert setting.ask("plan")["listings"] == []
+    setting.run("poll")
+    assert setting.run("status", "--check").startswith("The stock is true.")
+
+
+@pytest.mark.parametrize("setting", ["standard"], indirect=True)
+def test_sales_from_a_file_reach_the_marketplace(setting: Setting) -> None:
+    mug = setting.listing("Mug", 10)
+    setting.init()
+    setting.run("sweep")
+    setting.run("links", "import", "-", stdin=f"channel,sku,listing_id\nacme,MUG,{mug}\n")
+    setting.run("holds", "lift", "channel", "acme")
+    now = datetime.now(UTC).isoformat()
+    sales = f"order_id,version,placed_at,sku,quantity\nT-1,1,{now},MUG,3\nT-2,1,{now},MUG,many\nT-3,1,{now},MUG,1\n"
+    setting.run("import", "orders", "-", "--channel", "acme", "--dry-run", stdin=sales, code=1)
+    setting.run("import", "orders", "-", "--channel", "acme", stdin=sales, code=1)
+    setting.run("reconcile")
+    assert setting.stock(mug) == 6
+    mended = sales.replace("many", "2")
+    for _ in range(2):
+        setting.run("import", "orders", "-", "--channel", "acme", stdin=mended)
+        setting.run("reconcile")
+        assert setting.stock(mug) == 4
     setting.run("poll")
     assert setting.run("status", "--check").startswith("The stock is true.")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hmac
+import io
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +32,8 @@ from connectors.sharetribe.marketplace import SharetribeMarketplace
 from connectors.sharetribe.settings import SharetribeMarketplaceSettings
 from connectors.shopify import ShopifyChannel, ShopifySettings
 from connectors.shopify.hooks import ShopifyHooks
+from connectors.standard import AskedChannel, StandardChannel, StandardSettings, signing
+from connectors.standard.hooks import StandardHooks
 from connectors.text import is_storable, legible
 from connectors.woocommerce import WooCommerceChannel, WooCommerceSettings
 from connectors.woocommerce.hooks import PING, WooCommerceHooks
@@ -40,6 +43,7 @@ from worker.links.table import parse
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 SECRET = "hush"
+STANDARD_SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 SHOP = "toys.myshopify.com"
 SITE = "toys.example"
 LISTING = "listing-1"
@@ -140,6 +144,36 @@ def _woocommerce_head(data: bytes) -> None:
     receipt = _WOOCOMMERCE_HOOKS.receive(headers, body)
     assert receipt.topic == PING
     assert len(receipt.kept) < 40
+
+
+_STANDARD = StandardSettings(
+    webhook_secrets=(SecretStr(STANDARD_SECRET),),
+    orders_url=f"https://{SITE}/orders",
+    time_zone="Europe/Berlin",
+    exclude_sources=("mirrored",),
+)
+_STANDARD_HOOKS = StandardHooks(_STANDARD, VirtualClock(NOW), account="toys")
+
+
+def _standard_signed(body: bytes) -> None:
+    timestamp = str(int(NOW.timestamp()))
+    digest = signing.digest(_STANDARD.keys[0], "msg_1", timestamp, body)
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": timestamp, "webhook-signature": signature}
+    receipt = _STANDARD_HOOKS.receive(headers, body)
+    assert is_storable(receipt.topic)
+    for notice in _STANDARD_HOOKS.read(receipt.topic, receipt.kept):
+        if isinstance(notice, Order):
+            _storable_order(notice)
+
+
+def _standard_head(data: bytes) -> None:
+    """As above: never signed by us."""
+    head, _, body = data.partition(b"\n\n")
+    lines = (line.partition(b":") for line in head.split(b"\n"))
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, _, value in lines}
+    _STANDARD_HOOKS.receive(headers, body)
+    raise AssertionError("a message that nobody signed was taken")
 
 
 # What vendors answer ----------------------------------------------------------------------------------------------
@@ -257,6 +291,33 @@ def _woocommerce_body(data: bytes) -> None:
     _woocommerce_answers(lambda _: httpx.Response(200, content=data))
 
 
+def _standard_answers(answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    channel = AskedChannel("toys", _STANDARD, _toolbox(answer))
+
+    def page() -> None:
+        found = channel.orders(channel.cursor_at(datetime(2026, 11, 20, tzinfo=UTC)))
+        for order in found.orders:
+            _storable_order(order)
+        for unreadable in found.unreadable:
+            assert unreadable.order_id is None or is_storable(unreadable.order_id)
+            assert legible(unreadable.reason) == unreadable.reason
+
+    def one() -> None:
+        if isinstance(order := channel.order("1"), Order):
+            _storable_order(order)
+
+    try:
+        _each([page, one, lambda: next(channel.recent(NOW), None)])
+        assert channel.check()
+    finally:
+        channel.close()
+
+
+def _standard_body(data: bytes) -> None:
+    """The bytes are the answer to every question."""
+    _standard_answers(lambda _: httpx.Response(200, content=data))
+
+
 _SHARETRIBE = SharetribeMarketplaceSettings(
     client_id="our-client", client_secret=SecretStr("very-secret"), sku_key="metadata.sku"
 )
@@ -369,6 +430,7 @@ def _whole_answer(data: bytes) -> None:
     each: list[Callable[[], object]] = [
         lambda: _shopify_answers(answer),
         lambda: _woocommerce_answers(answer),
+        lambda: _standard_answers(answer),
         lambda: _sharetribe_answers(answer),
     ]
     _each(each)
@@ -385,6 +447,18 @@ def _links(data: bytes) -> None:
     for problem in problems:
         assert problem.line > 0
         str(problem)
+
+
+def _order_file(data: bytes) -> None:
+    channel = StandardChannel("toys", _STANDARD, _toolbox(lambda _: httpx.Response(500)))
+    for entry in channel.read_file(io.BytesIO(data)):
+        assert 0 < entry.line < entry.next_line
+        assert entry.offset <= len(data)
+        if isinstance(entry.content, Order):
+            _storable_order(entry.content)
+        else:
+            assert entry.content.order_id is None or is_storable(entry.content.order_id)
+            assert legible(entry.content.reason) == entry.content.reason
 
 
 def _sales(data: bytes) -> None:
@@ -438,6 +512,10 @@ TARGETS: Mapping[str, Target] = {
     "woocommerce-signed-body": Target(_woocommerce_signed, (Unreadable,), seeds.written(seeds.WOOCOMMERCE_HOOKS)),
     "woocommerce-delivery-head": Target(_woocommerce_head, (InvalidSignature,), [seeds.WOOCOMMERCE_PING]),
     "woocommerce-answer": Target(_woocommerce_body, (ConnectorError,), seeds.written(seeds.WOOCOMMERCE)),
+    "standard-signed-body": Target(_standard_signed, (Unreadable,), seeds.written(seeds.STANDARD_HOOKS)),
+    "standard-head": Target(_standard_head, (InvalidSignature,), [b"webhook-id: 1\nwebhook-signature: v1,a=\n\n{}"]),
+    "standard-answer": Target(_standard_body, (ConnectorError,), seeds.written(seeds.STANDARD)),
+    "standard-file": Target(_order_file, (Unreadable,), seeds.ORDER_FILES),
     "sharetribe-answer": Target(_sharetribe_body, (ConnectorError,), seeds.written(seeds.SHARETRIBE)),
     "sharetribe-token": Target(_sharetribe_token, (ConnectorError,), seeds.written([seeds.SHARETRIBE_TOKEN])),
     "sharetribe-cursor": Target(_sharetribe_cursor, (ConnectorError,), seeds.written([seeds.CURSOR])),

@@ -32,6 +32,7 @@ from worker.demo.replay import Replay
 from worker.demo.report import Outcome, Usage
 from worker.demo.shop import Shop
 from worker.demo.vendors.base import DROPPED, DUPLICATED, LOST_AFTER, LOST_BEFORE, REORDERED, Secret, Vendor
+from worker.housekeeping import hook_address
 
 DEFAULT_SEED = 1
 MOST_WAITING_DELIVERIES = 400
@@ -246,6 +247,7 @@ class Scene:
         )
         self._receiver_url: str = self._trueup.wait_until_ready()["url"]
         setting.subscribe(self._configuration, self._receiver_url)
+        self._shop.send_to(hook_address(self._receiver_url, setting.CHANNEL))
 
     def _place(self, progress: Progress) -> Shop:
         total = len(self._replay.lines)

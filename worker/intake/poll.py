@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import MAX_QUANTITY, Channel, Order, OrderPage, OrderRef, UnreadableOrder
+from connectors.contract import MAX_QUANTITY, Askable, Channel, Order, OrderPage, OrderRef, Polled, UnreadableOrder
 from connectors.errors import ConnectorError
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
@@ -57,10 +57,13 @@ class Poller:
         poll ends the waiting.
 
         Each page and the cursor behind it are one transaction, so a crash repeats at most a page, without harm. Raises
-        what the connector raises, and `Unavailable` or `Unauthorized` when the account rests or is stopped.
+        what the connector raises, and `Unavailable` or `Unauthorized` when the account rests or is stopped. A channel
+        that cannot be read has nothing to be read.
         """
-        self._accounts.admit(HoldScope.CHANNEL, name)
         channel = self._channels[name]
+        if not isinstance(channel, Polled):
+            return True
+        self._accounts.admit(HoldScope.CHANNEL, name)
         deadline = self._clock.monotonic() + within.total_seconds()
         correlation = f"poll-{uuid.uuid4().hex[:16]}"
         try:
@@ -86,6 +89,9 @@ class Poller:
         It reaches back that far, or further if the last complete pass is longer ago than usual, so that what became
         visible in between is not missed.
         """
+        channel = self._channels[name]
+        if not isinstance(channel, Askable):
+            return 0
         began_at = self._clock.now()
         with self._store.read() as transaction:
             last = cursors.cursor(transaction, late_name(name))
@@ -95,7 +101,7 @@ class Poller:
         correlation = f"late-{uuid.uuid4().hex[:16]}"
         missing = 0
         self._accounts.admit(HoldScope.CHANNEL, name)
-        pages = iter(self._channels[name].recent(since))
+        pages = iter(channel.recent(since))
         while True:
             with self._accounts.calling(HoldScope.CHANNEL, name):
                 page = next(pages, None)
@@ -108,7 +114,7 @@ class Poller:
             log.info("late_orders_found", channel=name, count=missing)
         return missing
 
-    def _cursor(self, name: str, channel: Channel) -> str:
+    def _cursor(self, name: str, channel: Polled) -> str:
         with self._store.read() as transaction:
             held = cursors.cursor(transaction, cursor_name(name))
             if held is not None:

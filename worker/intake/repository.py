@@ -340,13 +340,15 @@ def claim_looks(transaction: Transaction, now: datetime, limit: int) -> Sequence
     ).all()
 
 
-def accept_parked_order(transaction: Transaction, channel: str, order_id: str, by: str, now: datetime) -> bool:
-    """Let a parked order count: it is fetched again and taken in. Returns False when it is not parked."""
+def accept_parked_order(
+    transaction: Transaction, channel: str, order_id: str, by: str, fetch_at: datetime | None
+) -> bool:
+    """Let a parked order count: it is fetched, or waited for, and taken in. Returns False when it is not parked."""
     return bool(
         transaction.execute(
             update(OrderRow)
             .where(OrderRow.channel == channel, OrderRow.order_id == order_id, OrderRow.state == OrderState.PARKED)
-            .values(state=OrderState.UNSEEN, accepted_by=by, reason=None, fetch_at=now, fetch_attempts=0)
+            .values(state=OrderState.UNSEEN, accepted_by=by, reason=None, fetch_at=fetch_at, fetch_attempts=0)
         ).rowcount
     )
 

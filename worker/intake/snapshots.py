@@ -39,6 +39,8 @@ class Judgement(StrEnum):
     """It is older than, or the same as, what we hold."""
     FETCH = "fetch"
     """It cannot be told which is the later: ask the channel."""
+    CONFLICT = "conflict"
+    """Two contents of one revision, from a channel that promised that there are none: tell a person."""
 
 
 def digest(order: Order) -> str:
@@ -66,6 +68,8 @@ def judge(held: Held | None, snapshot: Order | Gone, snapshot_digest: str) -> Ju
         # Parked because it could not be read; now it can, and is the same.
         readable_again = held.state is OrderState.PARKED and snapshot.fetched_at is not None
         return Judgement.TAKE if readable_again else Judgement.KEEP
+    if snapshot.revision_is_exact:
+        return Judgement.CONFLICT
     later = snapshot.fetched_at is not None and (held.fetched_at is None or snapshot.fetched_at > held.fetched_at)
     return Judgement.TAKE if later else Judgement.FETCH
 

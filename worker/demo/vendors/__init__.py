@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from worker.demo.vendors import elasticpath, sharetribe, shopify, woocommerce
+from worker.demo.vendors import elasticpath, sharetribe, shopify, standard, woocommerce
 from worker.demo.vendors.base import Channel, Marketplace
 
 MARKETPLACES: Mapping[str, type[Marketplace]] = {
@@ -17,6 +17,7 @@ CHANNELS: Mapping[str, type[Channel]] = {
     "shopify": shopify.ShopifyShop,
     "woocommerce": woocommerce.WooCommerceShop,
     "elasticpath": elasticpath.ElasticPathShop,
+    "standard": standard.StandardShop,
 }
 
 __all__ = ["CHANNELS", "MARKETPLACES", "Channel", "Marketplace"]

@@ -162,6 +162,9 @@ class Channel(Vendor):
     def stock(self, skus: Sequence[str]) -> None:
         """Put what is sold into the shop's own catalogue, where it needs one."""
 
+    def send_to(self, address: str) -> None:
+        """Whoever runs the shop has it send there, where trueup cannot register that by itself."""
+
     @abstractmethod
     def place(self, orders: Sequence[PlaceOrder]) -> Sequence[tuple[str, Sequence[str]]]:
         """Place orders; returns the shop's id of each, and of its lines in their order."""
