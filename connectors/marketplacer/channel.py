@@ -123,7 +123,7 @@ class MarketplacerChannel:
         return _text(Cursor(_second(moment)))
 
     def recent(self, since: datetime) -> Iterator[Sequence[OrderRef | UnreadableOrder]]:
-        """See `Channel.recent`. Pages of 100: what changed since; then what was paid since, should that be no change."""
+        """See `Channel.recent`. Pages of 100: what changed since; then what was paid since, if that is no change."""
         with self._named():
             self._learn_vendor_clock()
             now = stamp(self._client.http.vendor_now + SETTLING)

@@ -128,10 +128,10 @@ class Client:
         read again until it shows nothing new. Raises `Unavailable` if that does not come about.
         """
         shown: set[str] = set()
-        for _ in range(MAX_PASSES):
+        for reading in range(MAX_PASSES):
             number, fresh = 0, False
             for number, found in enumerate(self.pages(path, params, what=what, priority=priority), start=1):  # noqa: B007
-                if not found.ids <= shown:
+                if reading == 0 or not found.ids <= shown:
                     fresh = True
                     shown |= found.ids
                     yield found

@@ -95,7 +95,7 @@ class Invoice:
 
 
 def invoice_of(resource: Any, along: Mapping[tuple[str, str], Resource]) -> Invoice:
-    """An `invoices` resource, with what came along. Raises `Unreadable`, which names the invoice where that is known."""
+    """An `invoices` resource, with what came along. Raises `Unreadable`, which names the invoice if it can."""
     invoice_id = invoice_id_in(resource)
     if invoice_id is None:
         raise Unreadable("an invoice has no id that can be stored", code="invoice")
