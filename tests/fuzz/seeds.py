@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.unit.connectors.marketplacer import vendor as marketplacer
 from tests.unit.connectors.sharetribe import vendor as sharetribe
 from tests.unit.connectors.shopify import vendor as shopify
 from tests.unit.connectors.woocommerce import vendor as woocommerce
@@ -72,6 +73,29 @@ WOOCOMMERCE: list[Any] = [
     [woocommerce.refund(7, ("11", -1))],
     [{"id": 4, "status": "disabled", "topic": "order.updated", "delivery_url": "https://stock.example/hooks/toys"}],
     {"code": "rest_invalid_param", "message": "No.", "data": {"status": 400, "params": {"orderby": "no"}}},
+]
+
+MARKETPLACER_HOOKS: list[Any] = [
+    {"id": "V2Vi", "event_name": "update", "payload": {"data": {"node": {"__typename": "Invoice", "legacyId": 21}}}},
+    {
+        "id": "V2Vi",
+        "event_name": "create",
+        "payload": {"data": {"node": {"__typename": "Invoice", "id": "SW52b2ljZS0x"}}},
+    },
+    {"id": "V2Vi", "event_name": "destroy", "payload": {"data": {"node": None}}},
+    {"id": "V2Vi", "event_name": "update", "payload": {"errors": [{"message": "no such field"}]}},
+]
+
+MARKETPLACER: list[Any] = [
+    marketplacer.page([marketplacer.variant(), marketplacer.variant(4, 12, external_id="CUP")]),
+    {"data": [marketplacer.variant()]},
+    {"data": [marketplacer.inventory(), marketplacer.inventory(4, 3)]},
+    marketplacer.page([marketplacer.advert(11, 12)]),
+    marketplacer.page(
+        [marketplacer.invoice(21, [31]), marketplacer.invoice(22, [marketplacer.line_item(32)])],
+        included=[marketplacer.line_item(), marketplacer.CUSTOMER],
+    ),
+    {"data": marketplacer.invoice(21), "included": [marketplacer.line_item()]},
 ]
 
 _INCLUDED = [
