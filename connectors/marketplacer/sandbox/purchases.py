@@ -55,13 +55,6 @@ class Purchases:
         self.invoices |= {invoice.invoice_id: invoice for invoice in made}
         return made
 
-    def sell(self, lines: Sequence[Wanted], *, placed_at: datetime | None = None) -> list[Invoice]:
-        """A purchase that is paid at once. Raises `ApiError`."""
-        made = self.buy(lines, placed_at=placed_at)
-        for invoice in made:
-            self.step(invoice.invoice_id, "pay")
-        return made
-
     def invoice(self, invoice_id: int) -> Invoice:
         """Raises `ApiError`."""
         found = self.invoices.get(invoice_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import count
 from random import Random
@@ -158,12 +158,6 @@ class Site:
     def count(self, record: Record) -> int:
         """What there is now."""
         return self.stock.stock(record.stock_key).total or 0
-
-    def records(self) -> Iterator[tuple[Variant, Record]]:
-        """Everything that is counted."""
-        for variant in self.variants.values():
-            for record in variant.records.values():
-                yield variant, record
 
     def by_key(self, seller: Seller) -> Origin:
         """Whoever has that seller's key."""
