@@ -352,7 +352,9 @@ class OrderLine:
     sku: str | None
     """As the channel spells it; case matters. None when the sold thing has none."""
     item_key: str
-    """The vendor's stable id of the sold item, else its SKU: fixed at first sight."""
+    """The vendor's stable id of the sold item, else its SKU: fixed at first sight. Empty where the vendor forgets what
+    was sold, once the item is deleted; that changes nothing.
+    """
     committed: int
     """Units ordered less cancelled less restocked; never below 0."""
 

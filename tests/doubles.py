@@ -40,10 +40,10 @@ from connectors.contract import (
     Subscription,
     TrailEvent,
 )
-from connectors.errors import InvalidSignature, NotFound, OutcomeUnknown, StockMismatch, Unreadable
+from connectors.errors import InsufficientStock, InvalidSignature, NotFound, OutcomeUnknown, StockMismatch, Unreadable
 from connectors.sandbox.clock import VirtualClock
 from connectors.sandbox.log import Entry, Log, Origin, Shown
-from connectors.sandbox.stock import ADJUSTMENT_CREATED, Adjustment, StockModel, TotalMismatchError
+from connectors.sandbox.stock import ADJUSTMENT_CREATED, Adjustment, NotEnoughStockError, StockModel, TotalMismatchError
 from connectors.sandbox.stock import Reservation as HeldUnits
 
 OURS = "trueup"
@@ -256,6 +256,45 @@ class ModelMarketplace:
         if isinstance(fault, Exception):
             raise fault
         return fault
+
+
+class RelativeMarketplace(ModelMarketplace):
+    """One that adds and takes, never below zero, and has no feed; its log names no author unless we alone write."""
+
+    guard = Guard.RELATIVE
+    evidence = Evidence.ANONYMOUS
+    unlimited_from = None
+    changes = None  # type: ignore[assignment]  # so that it is no `Feed`
+
+    def adjust(self, listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        fault = self._called("adjust", listing_id, str(seen), str(delta))
+        if fault == "lost_before":
+            raise OutcomeUnknown("no answer")
+        if fault == "late":
+            self.late.append(lambda: self._execute_late(listing_id, seen, delta))
+            raise OutcomeUnknown("no answer")
+        if self.stock_model.stock(listing_id).total != seen:
+            raise StockMismatch("there is something else")
+        if self.before_adjust is not None:
+            self.before_adjust(listing_id)
+        made = self._move(listing_id, delta)
+        if fault == "lost_after":
+            raise OutcomeUnknown("no answer")
+        return Adjusted(seen + delta, made)
+
+    def _execute_late(self, listing_id: str, seen: int, delta: int) -> None:
+        self._move(listing_id, delta)
+
+    def _move(self, listing_id: str, delta: int) -> str:
+        try:
+            return self.stock_model.adjust(listing_id, delta, Origin("api", client_id=OURS)).adjustment_id
+        except NotEnoughStockError as error:
+            raise InsufficientStock(str(error)) from error
+
+    def _remote(self, adjustment: Adjustment, *, author: Author | None) -> RemoteAdjustment:
+        if self.evidence is Evidence.ATTRIBUTED:
+            author = Author.OURS if adjustment.origin.client_id == OURS else Author.OTHER
+        return super()._remote(adjustment, author=author)
 
 
 class ScriptedChannel:

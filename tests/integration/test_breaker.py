@@ -64,6 +64,20 @@ def test_an_answer_between_failures_counts_them_anew(world: World) -> None:
     assert world.rows(BreakerRow.account) == []
 
 
+def test_calls_lost_among_others_made_at_the_same_time_are_not_in_a_row(world: World) -> None:
+    """Of a batch of calls side by side some may lose their answers, which shows when all others have theirs."""
+    breakers = process(world)
+    lost = [breakers.watching(*MARKET) for _ in range(3 * FAILURES)]
+    for call in lost:
+        call.__enter__()
+    world.pass_time(0.001)
+    answer(breakers)
+    for call in lost:
+        call.__exit__(OutcomeUnknown, OutcomeUnknown("no answer"), None)
+    assert breakers.grant(*MARKET, 32) == 32
+    assert world.rows(BreakerRow.account) == []
+
+
 def test_failures_far_apart_are_not_in_a_row(world: World) -> None:
     breakers = process(world)
     for _ in range(3 * FAILURES):

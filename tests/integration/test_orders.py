@@ -229,6 +229,17 @@ def test_an_items_change_is_an_anomaly_and_not_a_return(world: World) -> None:
     assert world.anomalies() == []
 
 
+def test_an_item_that_the_shop_forgets_changes_nothing(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.pass_time(5)
+    world.channel.put("1", [OrderLine("A", None, "", 2)])
+    world.poll()
+    world.reconcile()
+    assert (world.total(), world.anomalies()) == (8, [])
+
+
 def test_each_order_of_a_batch_carries_its_own_correlation_id_to_the_write(world: World) -> None:
     for sku, listing_id in (("A", "L"), ("B", "M")):
         world.listing(listing_id)

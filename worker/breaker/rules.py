@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 FAILURES = 3
-"""Calls without an answer, in a row, that open a breaker."""
+"""Calls without an answer, in a row, that open a breaker; one lost while later ones are answered is none of these."""
 IN_A_ROW = timedelta(seconds=60)
 """Failures further apart than this are not in a row: what happened between them, other processes saw."""
 FIRST_PAUSE = timedelta(seconds=2)

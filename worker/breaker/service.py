@@ -51,6 +51,8 @@ class Breakers:
         """
         self._times = 0
         self._open_until: dict[str, datetime] = {}
+        self._heard: dict[str, datetime] = {}
+        """When the latest call began that this process got an answer to."""
 
     def grant(self, scope: HoldScope, name: str, wanted: int = 1) -> int:
         """How many of `wanted` calls the account may get now, by this caller: all of them while it works, one for the
@@ -118,7 +120,7 @@ class Breakers:
         try:
             yield
         except (Unavailable, OutcomeUnknown) as error:
-            self._failed(scope, name, error)
+            self._failed(scope, name, asked_at, error)
             raise
         except (RateLimited, Unauthorized):
             # Whether the account works was not the question.
@@ -133,8 +135,13 @@ class Breakers:
         repository.forget(transaction, account_key(scope, name))
         self._resolve(transaction, scope, name)
 
-    def _failed(self, scope: HoldScope, name: str, error: ConnectorError) -> None:
+    def _failed(self, scope: HoldScope, name: str, asked_at: datetime, error: ConnectorError) -> None:
         account = account_key(scope, name)
+        with self._lock:
+            if asked_at < self._heard.get(account, asked_at):
+                # A call that began later was answered, so this one was lost alone: of many at once some may be, and
+                # they come to light together, because to lose an answer takes longer than to get one.
+                return
         now = self._clock.now()
         try:
             self._write_failure(scope, name, account, now, error)
@@ -181,7 +188,9 @@ class Breakers:
 
     def _answered(self, scope: HoldScope, name: str, asked_at: datetime) -> None:
         account = account_key(scope, name)
-        troubled_since = self._troubled.get(account)
+        with self._lock:
+            self._heard[account] = max(asked_at, self._heard.get(account, asked_at))
+            troubled_since = self._troubled.get(account)
         if troubled_since is None:
             return
         try:

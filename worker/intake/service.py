@@ -252,7 +252,7 @@ class Intake:
             if known.committed != line.committed:
                 changes.change(known, line.committed, choice.correlation)
             another = _item_changed(channel, choice.row.order_id, known, line.item_key)
-            if known.item_key != line.item_key:
+            if line.item_key and known.item_key != line.item_key:
                 changes.findings.append(another)
             else:
                 changes.as_first.append(another.fingerprint)

@@ -3,6 +3,8 @@
 The log is walked with its *running totals*: an own adjustment claims the operation whose expected and new totals are
 exactly the totals right before and after it, never by size alone, because totals return to former values (an abandoned
 checkout does it within minutes). Answered operations claim first, in order: they certainly have an adjustment each.
+Where a write adds or takes whatever the total is (a relative guard), its totals are nobody's to know, and its size and
+time tell instead: which of two equal writes an entry is makes no difference to any sum.
 
 Evidence is *closed* when the last total known for certain plus every adjustment since equals the total read now: then
 no adjustment is missing, and an operation without one was not executed. Not yet: a request may still be executed late,
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate
 
@@ -28,6 +31,7 @@ class Entry:
     author: Author | None
     by_reservation: bool
     claimed: bool
+    at: datetime
 
     @property
     def may_be_ours(self) -> bool:
@@ -49,6 +53,8 @@ class Candidate:
     """The log was complete without it, once; it may have been executed late."""
     decided: bool = False
     """A person has settled it, knowing the marketplace's history."""
+    executed_within: tuple[datetime, datetime] | None = None
+    """Of a write under a relative guard: when its adjustment can have been made. None where the totals tell."""
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
@@ -57,7 +63,11 @@ class Candidate:
         """
         return (not self.answered, self.absent, self.operation_id)
 
-    def fits(self, before: int, after: int) -> bool:
+    def fits(self, entry: Entry, before: int, after: int) -> bool:
+        """Whether `entry`, which led from `before` to `after`, can be this operation's."""
+        if self.executed_within is not None:
+            earliest, latest = self.executed_within
+            return entry.quantity == self.new_total - self.expected_total and earliest <= entry.at <= latest
         return self.expected_total == before and self.new_total == after
 
 
@@ -99,17 +109,16 @@ class Evidence:
 def first_fit(candidates: Sequence[Candidate], entry: Entry, before: int, after: int) -> Candidate | None:
     """The operation that `entry`, from `before` to `after`, is claimed for, by rank.
 
-    An entry without an author can only be an answered operation's: that one certainly happened, and had exactly these
-    totals. It proves nothing for an operation whose answer was lost. Nor does any entry while the answer of another
-    operation with these totals is still to come: a write that repeats an absent one has its totals, and may be seen in
-    the feed before its answer.
+    An entry without an author can only be an answered operation's: that one certainly happened, and it fits. It proves
+    nothing for an operation whose answer was lost. Nor does any entry while the answer of another operation it fits
+    is still to come: a write that repeats an absent one is like it, and may be seen in the feed before its answer.
     """
     if entry.claimed or entry.by_reservation or entry.author is Author.OTHER:
         return None
     fitting = [
         candidate
         for candidate in candidates
-        if candidate.fits(before, after) and (candidate.answered or entry.author is Author.OURS)
+        if candidate.fits(entry, before, after) and (candidate.answered or entry.author is Author.OURS)
     ]
     first = min(fitting, key=lambda candidate: candidate.rank, default=None)
     if first is not None and not first.answered and any(candidate.waiting for candidate in fitting):
@@ -125,7 +134,7 @@ def may_be_late(candidates: Sequence[Candidate], entry: Entry, before: int, afte
     """
     if not entry.may_be_ours:
         return None
-    fitting = (each for each in candidates if each.absent and not each.decided and each.fits(before, after))
+    fitting = (each for each in candidates if each.absent and not each.decided and each.fits(entry, before, after))
     return min(fitting, key=lambda candidate: candidate.rank, default=None)
 
 
@@ -152,6 +161,7 @@ def examine(
     doubtful: list[int] = []
     unattributed = False
     left = list(candidates)
+    by_totals = any(candidate.executed_within is None for candidate in candidates) or not candidates
     for entry, movement in zip(entries, movements[1:], strict=True):
         after = opening + movement
         totals_after[entry.adjustment_id] = after
@@ -162,8 +172,10 @@ def examine(
         elif entry.author is Author.OURS and not entry.claimed:
             orphans.append(entry.adjustment_id)
         elif entry.may_be_ours:
-            unattributed = True
-            late = may_be_late(left, entry, after - entry.quantity, after)
+            before = after - entry.quantity
+            # What a person or another program did leaves no question about a write that it cannot be.
+            unattributed |= by_totals or any(not each.absent and each.fits(entry, before, after) for each in left)
+            late = may_be_late(left, entry, before, after)
             if late is not None:
                 doubtful.append(late.operation_id)
                 left.remove(late)
@@ -175,4 +187,5 @@ def examine(
         orphans=tuple(orphans),
         without_trace=tuple(candidate.operation_id for candidate in left),
         totals_after=totals_after,
+        doubtful=tuple(doubtful),
     )

@@ -38,7 +38,7 @@ from worker.reconcile import findings, repository
 from worker.reconcile.planning import Item, Planner, Record
 from worker.reconcile.repository import Intent
 from worker.reconcile.settle import LATE_FOR, Settled, Settler
-from worker.store import StorageUnavailable, Store, Transaction
+from worker.store import AnyRow, StorageUnavailable, Store, Transaction
 from worker.store.tables import (
     HoldScope,
     OperationKind,
@@ -325,7 +325,10 @@ class Reconciler:
         self, transaction: Transaction, applied: Sequence[tuple[Item, Adjusted]], record: Record
     ) -> None:
         operations = [item.operation_id for item, _ in applied if item.operation_id is not None]
-        self.counts.applied += self._end(transaction, operations, OperationState.APPLIED, record, answered=True)
+        ended = self._end(transaction, operations, OperationState.APPLIED, record, answered=True)
+        self.counts.applied += len(ended)
+        named = {item.operation_id: answer.adjustment_id for item, answer in applied}
+        self._settler.claim_answered_in(transaction, [(row, named[row.id]) for row in ended])
         for item, answer in applied:
             record.listing(item.listing_id, total=answer.total, attempts=0, stock_kind=StockKind.COUNTED)
             assert item.plan is not None  # noqa: S101  only planned items are sent
@@ -340,14 +343,14 @@ class Reconciler:
         *,
         answered: bool = False,
         outcome: str | None = None,
-    ) -> int:
-        """Settle operations by their answers; returns how many. Others may have found them unknown, or absent, while
-        the one who sent them stood still.
+    ) -> Sequence[AnyRow]:
+        """Settle operations by their answers; returns those that this settled. Others may have found them unknown, or
+        absent, while the one who sent them stood still.
         """
-        ended = 0
+        ended: list[AnyRow] = []
         others = (OperationState.UNKNOWN, OperationState.ABSENT) if answered else (OperationState.UNKNOWN,)
         for from_states in ((OperationState.PREPARED,), others):
-            if ended == len(operations):
+            if len(ended) == len(operations):
                 break
             settled = repository.settle(
                 transaction,
@@ -358,7 +361,7 @@ class Reconciler:
                 answered=answered,
                 outcome=outcome,
             )
-            ended += len(settled)
+            ended += settled
             if from_states is others:
                 record.known += [row.listing_id for row in settled]
         return ended

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Author, Evidence, Ledger, Listing, Marketplace, RemoteAdjustment, StockKind
+from connectors.contract import Author, Evidence, Guard, Ledger, Listing, Marketplace, RemoteAdjustment, StockKind
 from connectors.errors import CursorTooOld
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
@@ -113,6 +113,24 @@ class Settler:
         self.known_in(transaction, [row.listing_id for row in found])
         return {row.listing_id for row in (*revoked, *found)}
 
+    def claim_answered_in(self, transaction: Transaction, answered: Sequence[tuple[Any, str | None]]) -> None:
+        """Claim for each operation just answered the adjustment that its answer named, where it named one."""
+        now = self._clock.now()
+        named = {name: row for row, name in answered if name is not None}
+        if not named:
+            return
+        made = [
+            RemoteAdjustment(name, row.listing_id, now, row.new_total - row.expected_total, Author.OURS)
+            for name, row in named.items()
+        ]
+        repository.remember_adjustments(
+            transaction,
+            [repository.adjustment_values(each, sequence=None, total_after=None, claimed=True) for each in made],
+        )
+        known = repository.known_adjustments(transaction, list(named))
+        matches = {name: row.id for name, row in named.items() if known[name].operation_id is None}
+        repository.insert_claims(transaction, matches, now)
+
     def known_in(self, transaction: Transaction, listing_ids: Sequence[str]) -> None:
         """The outcome of an operation of these listings is not unknown any more."""
         self._anomalies.resolve_in(
@@ -195,7 +213,8 @@ class Settler:
         ordered = sorted(log_read.entries, key=lambda entry: _log_order(entry, known))
         entries = [_entry(entry, known.get(entry.adjustment_id)) for entry in ordered]
         operations = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
-        candidates = [candidate_of(row) for row in operations]
+        relative = self._marketplace.guard is Guard.RELATIVE
+        candidates = [candidate_of(row, relative=relative) for row in operations]
         anchor_total = listing.stock.total if held.anchor_total is None else held.anchor_total
         evidence = examine(anchor_total, _anchor_positions(held, ordered), entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN and held.anchor_certain:
@@ -360,7 +379,7 @@ def as_read(listing: Listing, *, doubted: bool) -> dict[str, Any]:
     }
 
 
-def candidate_of(row: Any) -> Candidate:
+def candidate_of(row: Any, *, relative: bool = False) -> Candidate:
     """An operation's row as the examination of evidence needs it. A person's word that it was executed is an answer."""
     decided = (row.outcome or "").startswith(repository.DECIDED_BY)
     return Candidate(
@@ -371,6 +390,7 @@ def candidate_of(row: Any) -> Candidate:
         waiting=row.state is OperationState.PREPARED,
         absent=row.state is OperationState.ABSENT,
         decided=decided,
+        executed_within=(row.prepared_at - LOG_MARGIN, row.prepared_at + LATE_FOR) if relative else None,
     )
 
 
@@ -391,6 +411,7 @@ def _entry(entry: RemoteAdjustment, known: Any) -> Entry:
         author=author,
         by_reservation=entry.reservation is not None,
         claimed=known is not None and (known.operation_id is not None or _stands(known)),
+        at=entry.at,
     )
 
 

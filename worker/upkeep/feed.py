@@ -474,7 +474,7 @@ class FeedFollower:
             rows = candidates.get(listing_id, [])
             left = [candidate_of(row) for row in rows]
             for adjustment in adjustments:
-                entry = Entry(adjustment.adjustment_id, adjustment.quantity, Author.OURS, False, False)
+                entry = Entry(adjustment.adjustment_id, adjustment.quantity, Author.OURS, False, False, adjustment.at)
                 after = adjustment.total_after
                 fit = None if after is None else first_fit(left, entry, after - adjustment.quantity, after)
                 if fit is not None:
@@ -509,6 +509,7 @@ def _entry(change: StockChange) -> Entry:
         adjustment.author,
         by_reservation=adjustment.reservation is not None,
         claimed=False,
+        at=adjustment.at,
     )
 
 

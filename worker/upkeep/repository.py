@@ -151,6 +151,7 @@ def open_own_adjustments(transaction: Transaction) -> Sequence[AnyRow]:
         select(
             RemoteAdjustmentRow.adjustment_id,
             RemoteAdjustmentRow.listing_id,
+            RemoteAdjustmentRow.at,
             RemoteAdjustmentRow.quantity,
             RemoteAdjustmentRow.total_after,
         )

@@ -10,6 +10,7 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.contract import ListingState, StockKind
+from connectors.registry import BUILT_IN
 from tests.unit.worker.cli.conftest import Command
 from worker.alerts import Anomalies, Finding, Kind
 from worker.cli import decide
@@ -467,7 +468,8 @@ def test_the_version(trueup: Command) -> None:
 
 def test_a_sandbox_of_nobody_names_the_connectors(trueup: Command) -> None:
     ended = trueup.bare("sandbox", "nobody")
-    assert (ended.code, "known are sharetribe, shopify" in ended.err) == (2, True)
+    assert ended.code == 2
+    assert all(name in ended.err for name in BUILT_IN)
 
 
 def test_a_demo_of_a_missing_file_is_a_usage_error(trueup: Command, tmp_path: Path) -> None:

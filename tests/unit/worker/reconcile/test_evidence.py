@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,12 +13,13 @@ from connectors.contract import Author
 from worker.reconcile.evidence import Candidate, Entry, Match, Verdict, examine
 
 OURS, OTHER = Author.OURS, Author.OTHER
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def entry(
     name: str, quantity: int, author: Author | None = OURS, *, reserved: bool = False, claimed: bool = False
 ) -> Entry:
-    return Entry(name, quantity, author, reserved, claimed)
+    return Entry(name, quantity, author, reserved, claimed, NOW)
 
 
 def unknown(operation: int, expected: int, new: int) -> Candidate:
@@ -128,3 +132,43 @@ def test_whatever_happened_is_found_and_nothing_else(opening: int, steps: list[t
     by_id = {candidate.operation_id: candidate for candidate in candidates}
     for operation, adjustment in claimed.items():
         assert evidence.totals_after[adjustment] == by_id[operation].new_total
+
+
+def relative(operation: int, delta: int, *, absent: bool = False) -> Candidate:
+    """A write that takes or adds, whatever the total; its plan was made from another total than it met."""
+    around = (NOW - timedelta(minutes=2), NOW + timedelta(hours=1))
+    return Candidate(operation, 100, 100 + delta, answered=False, absent=absent, executed_within=around)
+
+
+def test_a_relative_write_is_known_by_its_size_and_time_whatever_the_totals() -> None:
+    evidence = examine(10, [0], [entry("a", -1, OTHER), entry("b", -3)], [relative(1, -3)], 6)
+    assert (evidence.verdict, evidence.matches) == (Verdict.CLOSED, (Match("b", 1),))
+
+
+@pytest.mark.parametrize("at", [NOW - timedelta(minutes=3), NOW + timedelta(hours=2)])
+def test_a_relative_write_is_nothing_made_at_another_time(at: datetime) -> None:
+    evidence = examine(10, [0], [replace(entry("a", -3), at=at)], [relative(1, -3)], 7)
+    assert (evidence.matches, evidence.orphans, evidence.without_trace) == ((), ("a",), (1,))
+
+
+def test_of_two_equal_relative_writes_the_one_not_taken_for_absent_claims_first() -> None:
+    evidence = examine(10, [0], [entry("a", -3)], [relative(1, -3, absent=True), relative(2, -3)], 7)
+    assert evidence.matches == (Match("a", 2),)
+    assert evidence.without_trace == (1,)
+
+
+def test_without_authors_only_an_entry_of_its_size_keeps_a_relative_write_open() -> None:
+    other_size = examine(10, [0], [entry("a", -2, None)], [relative(1, -3)], 8)
+    assert (other_size.verdict, other_size.without_trace) == (Verdict.CLOSED, (1,))
+    same_size = examine(10, [0], [entry("a", -3, None)], [relative(1, -3)], 7)
+    assert (same_size.verdict, same_size.matches, same_size.without_trace) == (Verdict.UNATTRIBUTED, (), ())
+
+
+def test_an_entry_without_author_puts_an_absent_relative_write_in_doubt() -> None:
+    evidence = examine(10, [0], [entry("a", -3, None)], [relative(1, -3, absent=True)], 7)
+    assert evidence.doubtful == (1,)
+
+
+def test_what_may_be_an_absent_relative_write_leaves_no_question_about_another() -> None:
+    evidence = examine(10, [0], [entry("a", -3, None)], [relative(1, -3, absent=True), relative(2, -1)], 7)
+    assert (evidence.verdict, evidence.doubtful, evidence.without_trace) == (Verdict.CLOSED, (1,), (2,))
