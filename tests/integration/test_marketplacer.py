@@ -1,4 +1,6 @@
-"""A Marketplacer seller's sales into the store: its webhooks through the real receiver, polling for what they lose."""
+"""A Marketplacer site and the rooms of the worker: a seller's sales through the real receiver and the poller, its stock
+written, its adverts closed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from config.settings import BrokerSettings, ChannelSettings, MarketplaceSettings, SecretUrl, Settings, WebSettings
+from config.settings import (
+    BrokerSettings,
+    ChannelSettings,
+    MarketplaceSettings,
+    PolicySettings,
+    SecretUrl,
+    Settings,
+    WebSettings,
+)
 from connectors.marketplacer import (
     MarketplacerChannelSettings,
     MarketplacerMarketplace,
@@ -26,7 +36,15 @@ from tests.conformance.shopify_sandbox.api import until
 from worker.doorbell import Doorbell
 from worker.services import Services
 from worker.store import Store
-from worker.store.tables import Delivery, DeliveryState, OrderLineRow, OrderRow
+from worker.store.tables import (
+    Delivery,
+    DeliveryState,
+    Operation,
+    OperationKind,
+    OperationState,
+    OrderLineRow,
+    OrderRow,
+)
 from worker.web import WebServer
 from worker.web import create_app as create_receiver
 
@@ -45,7 +63,7 @@ class Bell(Doorbell):
 
 
 class Site:
-    """A site, and a deployment that takes one seller's sales; both by one clock."""
+    """A site, and a deployment that takes one seller's sales and keeps its stock; both by one clock."""
 
     def __init__(self, store: Store, stack: ExitStack, **options: Any) -> None:
         self.store, self.clock = store, VirtualClock()
@@ -90,6 +108,25 @@ class Site:
         invoices = self.site.look("/state")["invoices"]
         return {str(line["id"]): line["committed"] for each in invoices for line in each["lines"] if line["committed"]}
 
+    def look_after(self) -> None:
+        """Sweep, then look at every listing that needs it."""
+        self.clock.advance(1)
+        self.services.sweeper.sweep()
+        for _ in range(4):
+            self.clock.advance(1)
+            self.services.reconciler.drain()
+            self.services.keeper.drain()
+
+    def closings(self) -> list[Any]:
+        query = select(Operation.listing_id, Operation.kind, Operation.state).where(
+            Operation.kind != OperationKind.STOCK
+        )
+        with self.store.read() as transaction:
+            return [tuple(row) for row in transaction.execute(query)]
+
+    def published(self, name: str) -> bool:
+        return bool(self.site.look(f"/variants/{name}")["published"])
+
     def deliveries(self) -> list[Any]:
         with self.store.read() as transaction:
             return list(transaction.execute(select(Delivery.topic, Delivery.state, Delivery.outcome, Delivery.kept)))
@@ -109,8 +146,9 @@ def _settings(options: Options, url: str) -> Settings:
         broker=BrokerSettings(url=SecretUrl("memory://")),
         marketplace=MarketplaceSettings(
             connector="marketplacer",
-            options=MarketplacerMarketplaceSettings(api_key=SecretStr("unused"), base_url="https://unused.example"),
+            options=MarketplacerMarketplaceSettings(api_key=options.api_key, base_url=url, close_adverts=True),
         ),
+        policy=PolicySettings(close_after_seconds=0, confirm_new_channels=False),
         channels={
             CHANNEL: ChannelSettings(
                 name=CHANNEL,
@@ -215,3 +253,30 @@ def test_a_delivery_that_cannot_be_read_is_taken_and_told(store: Store, stack: E
     assert site.webhook()["enabled"] is True
     site.poll()
     assert site.held() == site.truth()
+
+
+def test_an_advert_closes_with_the_last_of_its_variants_and_nobody_is_bothered_before(
+    store: Store, stack: ExitStack
+) -> None:
+    site = Site(store, stack)
+    variants = [{"external_id": name, "records": [{"count_on_hand": 2}]} for name in ("RED", "BLUE")]
+    site.site.control("/adverts", {"adverts": [{"variants": variants}]})
+    site.look_after()
+    site.site.control("/variants/RED/edit", {"count_on_hand": 0})
+    for _ in range(3):
+        site.look_after()
+    assert site.published("RED")
+    # Sold out by itself: asked for once, however often it is looked at.
+    assert site.closings() == [("RED", OperationKind.CLOSE, OperationState.APPLIED)]
+    assert site.services.anomalies.list() == []
+
+    site.site.control("/variants/BLUE/edit", {"count_on_hand": 0})
+    site.look_after()
+    assert not site.published("BLUE")
+    site.site.control("/variants/BLUE/edit", {"count_on_hand": 1})
+    site.look_after()
+    assert site.published("BLUE")
+    assert site.closings()[1:] == [
+        ("BLUE", OperationKind.CLOSE, OperationState.APPLIED),
+        ("BLUE", OperationKind.OPEN, OperationState.APPLIED),
+    ]
