@@ -49,7 +49,7 @@ def update_advert(call: Call) -> Reply:
     found.title = str(call.attributes.get("title", found.title))
     if published is not found.published:
         call.site.publish(found, published=published)
-    return Reply(200, {"data": _advert(call, found)}, "applied")
+    return Reply(200, {"data": _advert(call, found)}, "published" if found.published else "unpublished")
 
 
 # Variants.

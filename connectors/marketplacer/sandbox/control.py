@@ -105,7 +105,12 @@ class Control:
         return {"id": webhook_id, "url": found.url, "enabled": found.enabled, "responses": found.responses}
 
     def _counted(self) -> Any:
-        return {**self._counts.summary(), "faults": self._faulted()["struck"], "deliveries": self._webhooks.counts}
+        return {
+            **self._counts.summary(),
+            "faults": self._faulted()["struck"],
+            "deliveries": self._webhooks.counts,
+            "last_sequence": self._site.log.last_sequence,
+        }
 
     def _faulted(self) -> Any:
         struck: dict[str, dict[str, int]] = {}

@@ -18,6 +18,7 @@ def record_state(site: Site, record: Record) -> dict[str, Any]:
         "record_id": record.record_id,
         "seller_id": record.seller_id,
         "count_on_hand": stock.total,
+        "own_adjustments": sum(each.quantity for each in stock.adjustments if each.origin.source == API),
         "infinite": record.infinite,
         "price": None if record.price is None else str(record.price),
         "sale_price": None if record.sale_price is None else str(record.sale_price),

@@ -175,6 +175,7 @@ def test_a_number_is_set_whatever_was_there(api: Api) -> None:
         assert api.put(f"variants/{number}", "variants", count_on_hand=wrong).status_code == 422
     own = [each["quantity"] for each in api.look("/variants/MUG")["records"][0]["adjustments"] if each["own"]]
     assert own == [2], "the sale is overwritten"
+    assert api.look("/variants/MUG")["records"][0]["own_adjustments"] == 2
 
 
 @pytest.mark.parametrize("clears", [True, False])
