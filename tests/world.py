@@ -17,6 +17,7 @@ from config.settings import ChannelSettings, MarketplaceSettings, PolicySettings
 from connectors.contract import Order
 from connectors.sandbox.clock import VirtualClock
 from tests.doubles import ModelMarketplace, ScriptedChannel, webhook_body
+from worker.intake import repository as orders
 from worker.intake.inbox import Incoming
 from worker.links.service import Links
 from worker.services import Services
@@ -175,6 +176,12 @@ class World:
     def fetch(self) -> None:
         while self.services.fetcher.drain():
             pass
+
+    def fetch_again(self, order_id: str) -> None:
+        """Somebody asks for this order, and it is fetched."""
+        with self.store.write() as transaction:
+            orders.ask_for_fetch(transaction, CHANNEL, [order_id], self.clock.now())
+        self.fetch()
 
     def reconcile(self) -> None:
         """Reconcile everything that is due now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -70,7 +71,7 @@ class Fetcher:
             return
         try:
             with self._accounts.calling(HoldScope.CHANNEL, row.channel):
-                snapshot = channel.order(row.order_id)
+                snapshot = _later(channel.order(row.order_id), row.fetched_at)
         except StorageUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  whatever a connector raises, its neighbours are fetched
@@ -139,3 +140,13 @@ class Fetcher:
                 resolved = parked_order(channel, order_id, "").fingerprint
                 self._anomalies.resolve_in(transaction, [resolved], f"accepted by {by}")
             return accepted
+
+
+def _later(snapshot: Order | Gone, held_since: datetime | None) -> Order | Gone:
+    """`snapshot`, which was asked for after another had been stored, so that it is the later of both: whichever host
+    read that one, and whatever its clock said.
+    """
+    read_at = snapshot.fetched_at
+    if read_at is None or held_since is None or read_at > held_since:
+        return snapshot
+    return replace(snapshot, fetched_at=held_since + timedelta(microseconds=1))

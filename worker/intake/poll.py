@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -15,7 +16,7 @@ from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
 from worker.intake.service import Intake, failure_reason, parked_order
-from worker.intake.snapshots import NEVER_SEEN
+from worker.intake.snapshots import NEVER_SEEN, digest
 from worker.store import StorageUnavailable, Store, Transaction, cursors
 from worker.store.tables import HoldScope
 from worker.store.types import LONGEST_IDENTIFIER
@@ -127,6 +128,7 @@ class Poller:
             with self._store.write() as transaction:
                 put_off = LONGEST_PUT_OFF if page.more else None
                 self._intake.take_in(transaction, name, page.orders, correlation, put_off=put_off)
+                _note_polled(transaction, name, page.orders)
                 self._move_on(transaction, name, page, started_at)
         except StorageUnavailable:
             raise
@@ -146,6 +148,7 @@ class Poller:
             try:
                 with self._store.write() as transaction:
                     self._intake.take_in(transaction, name, [order], correlation)
+                    _note_polled(transaction, name, [order])
             except StorageUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001  logged with its page
@@ -182,13 +185,26 @@ class Poller:
                 self._anomalies.open(parked_order(name, NO_ID, entry.reason))
         with self._store.read() as transaction:
             known = repository.known_revisions(transaction, name, revisions)
-        missing = [order_id for order_id, revision in revisions.items() if known.get(order_id, NEVER_SEEN) < revision]
+        missing = [order_id for order_id, revision in revisions.items() if _is_news(known.get(order_id), revision)]
         if missing:
             now = self._clock.now()
             with self._store.write() as transaction:
                 repository.ensure_orders(transaction, name, dict.fromkeys(missing, correlation), NEVER_SEEN, now)
                 repository.ask_for_fetch(transaction, name, missing, now)
         return len(missing)
+
+
+def _note_polled(transaction: Transaction, channel: str, orders: Sequence[Order]) -> None:
+    repository.note_polled(transaction, channel, [(order.order_id, order.revision, digest(order)) for order in orders])
+
+
+def _is_news(known: Any, revision: int) -> bool:
+    """Whether an order of that revision is not known as it is. What a webhook or a fetch told may have been followed by
+    another change of the same second, which carries the same number; a poll reads no second before it is over.
+    """
+    if known is None or known.revision < revision:
+        return True
+    return bool(known.revision == revision and known.polled_revision != revision)
 
 
 def cursor_name(channel: str) -> str:

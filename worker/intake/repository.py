@@ -220,16 +220,39 @@ def write_snapshots(transaction: Transaction, values: Sequence[Mapping[str, Any]
         transaction.execute(update(table).where(table.c.id == bindparam("row")).values(columns), list(values))
 
 
-def known_revisions(transaction: Transaction, channel: str, order_ids: Collection[str]) -> dict[str, int]:
-    known: dict[str, int] = {}
+def known_revisions(transaction: Transaction, channel: str, order_ids: Collection[str]) -> dict[str, AnyRow]:
+    """`revision` and `polled_revision` of the orders that are known."""
+    known: dict[str, AnyRow] = {}
     for chunk in in_chunks(order_ids):
         rows = transaction.execute(
-            select(OrderRow.order_id, OrderRow.revision).where(
+            select(OrderRow.order_id, OrderRow.revision, OrderRow.polled_revision).where(
                 OrderRow.channel == channel, OrderRow.order_id.in_(chunk)
             )
         )
-        known.update((row.order_id, row.revision) for row in rows)
+        known.update((row.order_id, row) for row in rows)
     return known
+
+
+_NOTE_POLLED = (
+    update(table_of(OrderRow))
+    .where(
+        OrderRow.channel == bindparam("shop"),
+        OrderRow.order_id == bindparam("order"),
+        OrderRow.revision == bindparam("shown"),
+        OrderRow.digest == bindparam("content"),
+    )
+    .values(polled_revision=bindparam("shown"))
+)
+
+
+def note_polled(transaction: Transaction, channel: str, shown: Iterable[tuple[str, int, str]]) -> None:
+    """A poll has shown these orders: id, revision and digest. Those held otherwise are left as they are."""
+    rows = [
+        {"shop": channel, "order": order_id, "shown": revision, "content": content}
+        for order_id, revision, content in shown
+    ]
+    if rows:
+        transaction.execute(_NOTE_POLLED, rows)
 
 
 def ask_for_fetch(transaction: Transaction, channel: str, order_ids: Collection[str], at: datetime) -> None:
@@ -250,7 +273,14 @@ def claim_fetches(
 ) -> Sequence[AnyRow]:
     """Take orders to fetch; until `lease_until` nobody else will."""
     rows = transaction.execute(
-        select(OrderRow.id, OrderRow.channel, OrderRow.order_id, OrderRow.fetch_attempts, OrderRow.correlation_id)
+        select(
+            OrderRow.id,
+            OrderRow.channel,
+            OrderRow.order_id,
+            OrderRow.fetched_at,
+            OrderRow.fetch_attempts,
+            OrderRow.correlation_id,
+        )
         .where(OrderRow.fetch_at <= now, OrderRow.channel.not_in(skip_channels))
         .order_by(OrderRow.fetch_at)
         .limit(limit)
