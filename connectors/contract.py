@@ -224,6 +224,22 @@ class TrailEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketplaceSale:
+    """Units of one listing that the marketplace itself sold in one of its own orders."""
+
+    sale_id: str
+    """The vendor's id of this part of the order: the same sale is told again under the same id."""
+    listing_id: str | None
+    """None: the marketplace does not say which listing it was."""
+    quantity: int
+    """Units sold, whatever became of them since; above 0."""
+    placed_at: datetime
+    """When the order was made, by the marketplace's clock; stock may have fallen at any time from then to `paid_at`."""
+    paid_at: datetime
+    """When it was paid, by the marketplace's clock. No sale is told before that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One thing `doctor` tried."""
 
@@ -298,6 +314,17 @@ class Trail(Protocol):
 
     def trail(self, transaction_id: str) -> Sequence[TrailEvent]:
         """Oldest first, as far back as the vendor keeps events."""
+
+
+@runtime_checkable
+class Sales(Protocol):
+    """A marketplace that tells its own sales: those that an absolute write may have overwritten."""
+
+    def sales(self, *, since: datetime) -> Iterator[Sequence[MarketplaceSale | UnreadableOrder]]:
+        """The marketplace's sales that were paid at or after `since`, in no order, a page at a time.
+
+        Complete as of the call, except for orders that are not paid yet; may hold earlier sales, and one twice.
+        """
 
 
 # --------------------------------------------------------------------------------------------------------------

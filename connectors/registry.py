@@ -27,6 +27,7 @@ ASKED = "asked"
 
 BUILT_IN = {
     "elasticpath": "connectors.elasticpath:CONNECTOR",
+    "marketplacer": "connectors.marketplacer:CONNECTOR",
     "sharetribe": "connectors.sharetribe:CONNECTOR",
     "shopify": "connectors.shopify:CONNECTOR",
     "standard": "connectors.standard:CONNECTOR",

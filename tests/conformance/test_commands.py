@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from typer.testing import CliRunner
 
 from connectors.clock import Clock, SystemClock
+from connectors.marketplacer import sandbox as marketplacer
 from connectors.sandbox.clock import OffsetClock
 from connectors.sandbox.serve import serve
 from connectors.sharetribe import sandbox as sharetribe
@@ -25,6 +26,11 @@ from connectors.shopify import sandbox as shopify
 from connectors.standard import sandbox as standard
 from connectors.woocommerce import sandbox as woocommerce
 from worker.cli.entry import app
+
+MARKETPLACES = {
+    "sharetribe": {"client_id": sharetribe.Options().client_id, "client_secret": "env:ST_SECRET"},
+    "marketplacer": {"api_key": "env:MP_KEY"},
+}
 
 CHANNELS = {
     "shopify": {
@@ -42,12 +48,21 @@ CHANNELS = {
         "orders_token": "env:STANDARD_TOKEN",
         "webhook_secrets": "env:STANDARD_SECRET",
     },
+    "marketplacer": {"api_key": "env:MP_KEY", "webhook_secrets": "env:MP_HOOK_SECRET", "refunded": "kept"},
 }
 ADDRESSES = {"standard": ("orders_url", "/orders")}
 """The setting that holds the shop's address and what follows the host, where that is not `base_url` and nothing."""
 
 
+def a_marketplace(connector: str) -> Starlette:
+    if connector == "marketplacer":
+        return marketplacer.create_app(marketplacer.Options())
+    return sharetribe.create_app(sharetribe.Options())
+
+
 def a_shop(connector: str, clock: Clock) -> Starlette:
+    if connector == "marketplacer":
+        return marketplacer.create_app(marketplacer.Options(), clock)
     if connector == "woocommerce":
         return woocommerce.create_app(woocommerce.Options(), clock)
     if connector == "standard":
@@ -58,9 +73,12 @@ def a_shop(connector: str, clock: Clock) -> Starlette:
 class Setting:
     """A marketplace and a shop, an empty folder, and the command."""
 
-    def __init__(self, folder: Path, connector: str, marketplace_url: str, shop_url: str) -> None:
+    def __init__(
+        self, folder: Path, connector: str, marketplace_url: str, shop_url: str, *, marketplace: str = "sharetribe"
+    ) -> None:
         self.folder = folder
         self.connector = connector
+        self.marketplace_connector = marketplace
         self.marketplace = httpx.Client(base_url=marketplace_url)
         self.shop = httpx.Client(base_url=shop_url)
 
@@ -82,8 +100,7 @@ class Setting:
         setting, place = ADDRESSES.get(self.connector, ("base_url", ""))
         options = {
             "--marketplace-option": {
-                "client_id": sharetribe.Options().client_id,
-                "client_secret": "env:ST_SECRET",
+                **MARKETPLACES[self.marketplace_connector],
                 "base_url": str(self.marketplace.base_url).rstrip("/"),
             },
             "--channel-option": {
@@ -96,7 +113,7 @@ class Setting:
             "init",
             *(
                 "--marketplace",
-                "sharetribe",
+                self.marketplace_connector,
                 "--channel",
                 "acme",
                 "--channel-connector",
@@ -108,11 +125,17 @@ class Setting:
         )
 
     def listing(self, title: str, stock: int) -> str:
+        if self.marketplace_connector == "marketplacer":
+            _variant(self.marketplace, title, stock)
+            return title
         body = {"listings": [{"title": title, "stock": stock}]}
         made = self.marketplace.post("/_control/listings", json=body).raise_for_status().json()
         return str(made["listings"][0]["id"])
 
     def stock(self, listing_id: str) -> int:
+        if self.marketplace_connector == "marketplacer":
+            variant = self.marketplace.get(f"/_control/variants/{listing_id}").raise_for_status().json()
+            return int(variant["records"][0]["count_on_hand"])
         found = self.marketplace.get(f"/_control/listings/{listing_id}").raise_for_status().json()
         return sum(adjustment["quantity"] for adjustment in found["adjustments"])
 
@@ -120,7 +143,13 @@ class Setting:
         lines = [{"sku": sku, "quantity": quantity} for sku, quantity in units.items()]
         # The shop stamps whole seconds: an order of the second in which it was set up would seem to be older.
         self._advance_shop(1)
-        self.shop.post("/_control/orders", json={"orders": [{"lines": lines}]}).raise_for_status()
+        if self.connector == "marketplacer":
+            for sku in units:
+                _variant(self.shop, sku, 99)
+            lines = [{"variant": sku, "quantity": quantity} for sku, quantity in units.items()]
+            self.shop.post("/_control/purchases", json={"purchases": [{"lines": lines}]}).raise_for_status()
+        else:
+            self.shop.post("/_control/orders", json={"orders": [{"lines": lines}]}).raise_for_status()
         # The channel reads no second before it is over.
         self._advance_shop(5)
 
@@ -128,9 +157,14 @@ class Setting:
         self.shop.post("/_control/clock", json={"seconds": seconds}).raise_for_status()
 
 
+def _variant(site: httpx.Client, name: str, stock: int) -> None:
+    variant = {"external_id": name, "records": [{"count_on_hand": stock}]}
+    site.post("/_control/adverts", json={"adverts": [{"variants": [variant]}]}).raise_for_status()
+
+
 @pytest.fixture
 def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    connector: str = getattr(request, "param", "shopify")
+    kind, connector = getattr(request, "param", ("sharetribe", "shopify"))
     monkeypatch.setenv("ST_SECRET", "sandbox-secret")
     monkeypatch.setenv("SHOP_TOKEN", "shpat_sandbox")
     monkeypatch.setenv("WOO_KEY", "ck_sandbox")
@@ -138,13 +172,15 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SHOP_SECRET", "sandbox-secret")
     monkeypatch.setenv("STANDARD_TOKEN", "sandbox-token")
     monkeypatch.setenv("STANDARD_SECRET", standard.Options().secret.get_secret_value())
+    monkeypatch.setenv("MP_KEY", "sandbox-key")
+    monkeypatch.setenv("MP_HOOK_SECRET", "a-secret-of-this-channel")
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with ExitStack() as stack:
-        marketplace = stack.enter_context(serve(sharetribe.create_app(sharetribe.Options())))
+        marketplace = stack.enter_context(serve(a_marketplace(kind)))
         clock = OffsetClock(SystemClock())
         shop = stack.enter_context(serve(a_shop(connector, clock)))
-        made = Setting(tmp_path, connector, marketplace, shop)
+        made = Setting(tmp_path, connector, marketplace, shop, marketplace=kind)
         stack.callback(made.close)
         yield made
     root.handlers[:] = handlers
@@ -153,7 +189,12 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     structlog.reset_defaults()
 
 
-@pytest.mark.parametrize("setting", CHANNELS, indirect=True)
+@pytest.mark.parametrize(
+    "setting",
+    [("sharetribe", channel) for channel in CHANNELS] + [("marketplacer", "shopify")],
+    indirect=True,
+    ids="-".join,
+)
 def test_from_nothing_to_stock_that_is_true(setting: Setting) -> None:
     mug, six = setting.listing("Mug", 10), setting.listing("Glass", 20)
     setting.init()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.unit.connectors.marketplacer import vendor as marketplacer
 from tests.unit.connectors.sharetribe import vendor as sharetribe
 from tests.unit.connectors.shopify import vendor as shopify
 from tests.unit.connectors.standard import vendor as standard
@@ -96,6 +97,29 @@ ORDER_FILES = [
     standard.csv(standard.row(), standard.row("S-1", "2", "B", "4.0"), standard.row("S-2", quantity="x")),
     b'\xef\xbb\xbforder_id;placed_at;SKU;quantity;status;version\r\n1;2026-11-20 09:30;"a;b\nc";2;open;1\r\n',
     b"\n".join(json.dumps(standard.order(f"S-{number}")).encode() for number in range(3)),
+]
+
+MARKETPLACER_HOOKS: list[Any] = [
+    {"id": "V2Vi", "event_name": "update", "payload": {"data": {"node": {"__typename": "Invoice", "legacyId": 21}}}},
+    {
+        "id": "V2Vi",
+        "event_name": "create",
+        "payload": {"data": {"node": {"__typename": "Invoice", "id": "SW52b2ljZS0x"}}},
+    },
+    {"id": "V2Vi", "event_name": "destroy", "payload": {"data": {"node": None}}},
+    {"id": "V2Vi", "event_name": "update", "payload": {"errors": [{"message": "no such field"}]}},
+]
+
+MARKETPLACER: list[Any] = [
+    marketplacer.page([marketplacer.variant(), marketplacer.variant(4, 12, external_id="CUP")]),
+    {"data": [marketplacer.variant()]},
+    {"data": [marketplacer.inventory(), marketplacer.inventory(4, 3)]},
+    marketplacer.page([marketplacer.advert(11, 12)]),
+    marketplacer.page(
+        [marketplacer.invoice(21, [31]), marketplacer.invoice(22, [marketplacer.line_item(32)])],
+        included=[marketplacer.line_item(), marketplacer.CUSTOMER],
+    ),
+    {"data": marketplacer.invoice(21), "included": [marketplacer.line_item()]},
 ]
 
 _INCLUDED = [

@@ -14,6 +14,7 @@ import io
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ from connectors.budget import LocalBudgets
 from connectors.contract import Listing, Order, RemoteAdjustment
 from connectors.errors import ConnectorError, InvalidSignature, Unreadable
 from connectors.http import Toolbox
+from connectors.marketplacer import ClosingMarketplace, MarketplacerChannel, MarketplacerMarketplaceSettings
+from connectors.marketplacer.hooks import MarketplacerHooks
 from connectors.sandbox.clock import VirtualClock
 from connectors.sharetribe.marketplace import SharetribeMarketplace
 from connectors.sharetribe.settings import SharetribeMarketplaceSettings
@@ -38,6 +41,7 @@ from connectors.text import is_storable, legible
 from connectors.woocommerce import WooCommerceChannel, WooCommerceSettings
 from connectors.woocommerce.hooks import PING, WooCommerceHooks
 from tests.fuzz import seeds
+from tests.unit.connectors.marketplacer import vendor as marketplacer
 from worker.demo import sales
 from worker.links.table import parse
 
@@ -174,6 +178,26 @@ def _standard_head(data: bytes) -> None:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, _, value in lines}
     _STANDARD_HOOKS.receive(headers, body)
     raise AssertionError("a message that nobody signed was taken")
+_MARKETPLACER = marketplacer.channel_settings(webhook_hmac_keys=[SecretStr(marketplacer.HMAC_KEY)], refunded="kept")
+_MARKETPLACER_HOOKS = MarketplacerHooks(_MARKETPLACER, account="toys")
+
+
+def _marketplacer_body(body: bytes) -> None:
+    """Taken whatever it holds, once the header is right."""
+    receipt = _MARKETPLACER_HOOKS.receive({"auth-key": marketplacer.HOOK_SECRET}, body)
+    assert is_storable(receipt.delivery_id)
+    assert is_storable(receipt.topic)
+    assert marketplacer.HOOK_SECRET.encode() not in receipt.kept
+    _MARKETPLACER_HOOKS.read(receipt.topic, receipt.kept)
+
+
+def _marketplacer_head(data: bytes) -> None:
+    """As above: never with a secret or a signature of ours."""
+    head, _, body = data.partition(b"\n\n")
+    lines = (line.partition(b":") for line in head.split(b"\n"))
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, _, value in lines}
+    _MARKETPLACER_HOOKS.receive(headers, body)
+    raise AssertionError("a delivery that nobody signed was taken")
 
 
 # What vendors answer ----------------------------------------------------------------------------------------------
@@ -191,7 +215,7 @@ def _toolbox(answer: Callable[[httpx.Request], httpx.Response]) -> Toolbox:
         if next(calls, None) is None:
             raise _EndlessError(f"{request.method} {request.url} again")
         # Whatever an answer says, it sends nobody elsewhere.
-        assert request.url.host in {SHOP, SITE, "flex-integ-api.sharetribe.com"}
+        assert request.url.host in {SHOP, SITE, "marketplace.example", "flex-integ-api.sharetribe.com"}
         assert request.url.scheme == "https"
         return answer(request)
 
@@ -318,6 +342,50 @@ def _standard_body(data: bytes) -> None:
     _standard_answers(lambda _: httpx.Response(200, content=data))
 
 
+def _marketplacer_answers(answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    for inventory, name in (("variants", "MUG"), ("multi_store", "2/MUG")):
+        _marketplacer_market(marketplacer.marketplace_settings(close_adverts=True, inventory=inventory), name, answer)
+    channel = MarketplacerChannel("toys", _MARKETPLACER, _toolbox(answer))
+
+    def page() -> None:
+        found = channel.orders(channel.cursor_at(datetime(2026, 11, 20, tzinfo=UTC)))
+        for order in found.orders:
+            _storable_order(order)
+        for unreadable in found.unreadable:
+            assert unreadable.order_id is None or is_storable(unreadable.order_id)
+            assert legible(unreadable.reason) == unreadable.reason
+
+    try:
+        _each([page, lambda: next(channel.recent(NOW), None), lambda: channel.order("21")])
+        assert channel.check()
+    finally:
+        channel.close()
+
+
+def _marketplacer_market(
+    settings: MarketplacerMarketplaceSettings, name: str, answer: Callable[[httpx.Request], httpx.Response]
+) -> None:
+    market = ClosingMarketplace(settings, _toolbox(answer))
+    acts: list[Callable[[], object]] = [
+        lambda: market.listing(name),
+        lambda: market.adjust(name, seen=3, delta=-1),
+        lambda: next(market.listings(), None),
+        lambda: next(market.sales(since=NOW), None),
+        lambda: market.close(name),
+    ]
+    try:
+        with suppress(ConnectorError):
+            _each(acts)
+        assert market.check()
+    finally:
+        market.disconnect()
+
+
+def _marketplacer_answer(data: bytes) -> None:
+    """The bytes are the answer to every question."""
+    _marketplacer_answers(lambda _: httpx.Response(200, content=data))
+
+
 _SHARETRIBE = SharetribeMarketplaceSettings(
     client_id="our-client", client_secret=SecretStr("very-secret"), sku_key="metadata.sku"
 )
@@ -431,6 +499,7 @@ def _whole_answer(data: bytes) -> None:
         lambda: _shopify_answers(answer),
         lambda: _woocommerce_answers(answer),
         lambda: _standard_answers(answer),
+        lambda: _marketplacer_answers(answer),
         lambda: _sharetribe_answers(answer),
     ]
     _each(each)
@@ -516,6 +585,9 @@ TARGETS: Mapping[str, Target] = {
     "standard-head": Target(_standard_head, (InvalidSignature,), [b"webhook-id: 1\nwebhook-signature: v1,a=\n\n{}"]),
     "standard-answer": Target(_standard_body, (ConnectorError,), seeds.written(seeds.STANDARD)),
     "standard-file": Target(_order_file, (Unreadable,), seeds.ORDER_FILES),
+    "marketplacer-body": Target(_marketplacer_body, (Unreadable,), seeds.written(seeds.MARKETPLACER_HOOKS)),
+    "marketplacer-delivery-head": Target(_marketplacer_head, (InvalidSignature,), [b"Auth-Key: abc\n\n{}"]),
+    "marketplacer-answer": Target(_marketplacer_answer, (ConnectorError,), seeds.written(seeds.MARKETPLACER)),
     "sharetribe-answer": Target(_sharetribe_body, (ConnectorError,), seeds.written(seeds.SHARETRIBE)),
     "sharetribe-token": Target(_sharetribe_token, (ConnectorError,), seeds.written([seeds.SHARETRIBE_TOKEN])),
     "sharetribe-cursor": Target(_sharetribe_cursor, (ConnectorError,), seeds.written([seeds.CURSOR])),
