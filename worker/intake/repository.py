@@ -489,13 +489,15 @@ def make_due(
     if pairs are written as well. With `put_off_by`, a later moment lasts until `end_putting_off` of that channel.
     """
     sooner = and_(ListingRow.next_attempt_at.is_not(None), ListingRow.next_attempt_at < at)
+    # Of a leased one that is the end of its lease: whoever holds it may release it until much later.
+    leased = and_(ListingRow.lease_until.is_not(None), ListingRow.next_attempt_at == ListingRow.lease_until)
     for chunk in in_chunks(sorted(set(listing_ids))):
         transaction.execute(
             update(ListingRow)
             .where(ListingRow.listing_id.in_(chunk))
             .values(
                 next_attempt_at=case((sooner, ListingRow.next_attempt_at), else_=at),
-                put_off_by=case((sooner, ListingRow.put_off_by), else_=put_off_by),
+                put_off_by=case((and_(sooner, ~leased), ListingRow.put_off_by), else_=put_off_by),
                 attempts=0,
                 correlation_id=correlation,
             )
