@@ -178,6 +178,8 @@ def _standard_head(data: bytes) -> None:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, _, value in lines}
     _STANDARD_HOOKS.receive(headers, body)
     raise AssertionError("a message that nobody signed was taken")
+
+
 _MARKETPLACER = marketplacer.channel_settings(webhook_hmac_keys=[SecretStr(marketplacer.HMAC_KEY)], refunded="kept")
 _MARKETPLACER_HOOKS = MarketplacerHooks(_MARKETPLACER, account="toys")
 
