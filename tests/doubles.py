@@ -26,6 +26,7 @@ from connectors.contract import (
     Listing,
     ListingChange,
     ListingState,
+    MarketplaceSale,
     Notice,
     Order,
     OrderLine,
@@ -295,6 +296,47 @@ class RelativeMarketplace(ModelMarketplace):
         if self.evidence is Evidence.ATTRIBUTED:
             author = Author.OURS if adjustment.origin.client_id == OURS else Author.OTHER
         return super()._remote(adjustment, author=author)
+
+
+class AbsoluteMarketplace(ModelMarketplace):
+    """One that only sets numbers, has neither feed nor log, and tells its sales."""
+
+    guard = Guard.ABSOLUTE
+    evidence = Evidence.NONE
+    unlimited_from = None
+    changes = None  # type: ignore[assignment]  # so that it is no `Feed`
+    adjustments = None  # type: ignore[assignment]  # nor a `Ledger`
+
+    def adjust(self, listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        fault = self._called("adjust", listing_id, str(seen), str(delta))
+        if fault == "lost_before":
+            raise OutcomeUnknown("no answer")
+        if fault == "late":
+            self.late.append(lambda: self._execute_late(listing_id, seen, delta))
+            raise OutcomeUnknown("no answer")
+        if self.stock_model.stock(listing_id).total != seen:
+            raise StockMismatch("there is something else")
+        if self.before_adjust is not None:
+            self.before_adjust(listing_id)
+        self._execute_late(listing_id, seen, delta)
+        if fault == "lost_after":
+            raise OutcomeUnknown("no answer")
+        return Adjusted(self.stock_model.stock(listing_id).total or 0)
+
+    def _execute_late(self, listing_id: str, seen: int, delta: int) -> None:
+        """The number that was asked for, whatever is there."""
+        there = self.stock_model.stock(listing_id).total or 0
+        if seen + delta != there:
+            self.stock_model.adjust(listing_id, seen + delta - there, Origin("api", client_id=OURS))
+
+    def sales(self, *, since: datetime) -> Iterator[Sequence[MarketplaceSale]]:
+        self._called("sales")
+        yield [
+            MarketplaceSale(made.reservation_id, name, -made.quantity, made.at, made.at)
+            for name in self.states
+            for made in self.stock_model.stock(name).adjustments
+            if made.reservation_id is not None and made.quantity < 0 and made.at >= since
+        ]
 
 
 class ScriptedChannel:

@@ -42,6 +42,7 @@ from worker.store.tables import HoldReason, HoldScope
 from worker.upkeep.closing import ClosingPolicy
 from worker.upkeep.feed import FeedFollower
 from worker.upkeep.keeper import Keeper
+from worker.upkeep.overwrites import Overwrites
 from worker.upkeep.sweep import Sweeper
 
 
@@ -183,6 +184,9 @@ class Services:
             self.accounts,
             self.channels,
             marketplace_name=self.marketplace_name,
+        )
+        self.overwrites = Overwrites(
+            store, clock, self.marketplace, self.anomalies, self.accounts, marketplace_name=self.marketplace_name
         )
         self.sweeper = Sweeper(
             store, clock, self.marketplace, self.anomalies, self.accounts, marketplace_name=self.marketplace_name

@@ -77,11 +77,12 @@ class Tasks:
             self._bell.ring(schedule.UPKEEP)
 
     def upkeep(self) -> None:
-        """Close, open and examine the listings that need it. Never before the feed has been read either: what happened
-        while we were down ends a zero episode, or our mark.
+        """Close, open and examine the listings that need it; look for sales that our writes may have overwritten. Never
+        before the feed has been read either: what happened while we were down ends a zero episode, or our mark.
         """
         self._read_feed_first()
         self._drain(self._services.keeper.drain, schedule.UPKEEP)
+        self._services.overwrites.look()
 
     def sweep(self) -> None:
         """Compare every listing, when its time has come: with what the feed has told up to now."""

@@ -280,6 +280,19 @@ def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
     return found
 
 
+def stock_writes_since(transaction: Transaction, listing_id: str, prepared_after: datetime) -> Sequence[AnyRow]:
+    """Of one listing, newest first."""
+    return transaction.execute(
+        select(Operation.id, Operation.state, Operation.new_total)
+        .where(
+            Operation.listing_id == listing_id,
+            Operation.kind == OperationKind.STOCK,
+            Operation.prepared_at > prepared_after,
+        )
+        .order_by(Operation.id.desc())
+    ).all()
+
+
 def may_be_late(transaction: Transaction, listing_ids: Collection[str], prepared_after: datetime) -> set[str]:
     """Of these listings, those with a stock write since then that was taken for absent: it may be executed yet."""
     found: set[str] = set()
