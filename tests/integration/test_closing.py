@@ -258,6 +258,26 @@ def test_a_closing_that_was_undone_before_the_feed_told_of_it_is_not_repeated(so
     assert (state(sold_out), sold_out.marketplace.count("close")) == (ListingState.PUBLISHED, 1)
 
 
+def test_a_closing_that_was_undone_is_not_repeated_even_where_the_feed_hides_what_we_do(sold_out: World) -> None:
+    sold_out.marketplace.own_events = Shown.MISSING
+    sold_out.marketplace.fail("close", "lost_after")
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    sold_out.marketplace.set_state("L", ListingState.PUBLISHED)
+    sold_out.settle_down(seconds=1800, step=30)
+    assert (state(sold_out), sold_out.marketplace.count("close")) == (ListingState.PUBLISHED, 1)
+
+
+def test_a_closing_of_somebody_else_that_was_undone_does_not_keep_ours_from_being_sent_again(sold_out: World) -> None:
+    sold_out.marketplace.fail("close", OutcomeUnknown("no answer"))
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    sold_out.marketplace.set_state("L", ListingState.CLOSED)
+    sold_out.marketplace.set_state("L", ListingState.PUBLISHED)
+    sold_out.settle_down(seconds=1800, step=30)
+    assert (state(sold_out), sold_out.marketplace.count("close")) == (ListingState.CLOSED, 2)
+
+
 def test_what_somebody_else_closed_while_our_closing_was_lost_is_not_ours(sold_out: World) -> None:
     close = sold_out.marketplace.close
 

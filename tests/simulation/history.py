@@ -37,8 +37,8 @@ from tests.simulation.witness import BrokenPromise, EyeWitness
 SETTLING = ((15.0, 2), (60.0, 3), (300.0, 1), (900.0, 4))
 MONTH = ((21_600.0, 2), (86_400.0, 1), (518_400.0, 1), (86_400.0, 1), (1_987_200.0, 1), (86_400.0, 1))
 """Past the looks after 1, 7 and 30 days."""
-LULL = ((15.0, 4),)
-"""How the beats ring once the faults have stopped: seconds, and times."""
+LULL = ((15.0, 4), (1250.0, 1), (15.0, 6))
+"""How the beats ring once the faults have stopped: seconds, and times. What ran out last has time to be closed."""
 
 
 MOST_QUESTIONS = 8

@@ -236,6 +236,13 @@ class FeedFollower:
         updates: dict[str, dict[str, Any]] = {}
         turned = {change.listing_id for change in changes if change.state_changed}
         closings = operations.last_closings(transaction, turned)
+        closed_by_others = {
+            name
+            for name, closing in closings.items()
+            if rows[name].state is ListingState.CLOSED
+            and rows[name].state_author is Author.OTHER
+            and rows[name].state_changed_at >= closing.prepared_at - CLOCKS_APART
+        }
         for change in changes:
             columns = updates.setdefault(change.listing_id, {"row": change.listing_id})
             columns["new_state"] = change.state
@@ -257,9 +264,13 @@ class FeedFollower:
                 columns["new_closed_by_us_at"] = now if closed else None
                 if closed:
                     columns["new_close_done"] = True
-            if _shows_closing(change, closings.get(change.listing_id)):
+            closing = closings.get(change.listing_id)
+            undone = _undoes_closing(change, closing) and change.listing_id not in closed_by_others
+            if undone or _shows_closing(change, closing):
                 # Should it be open again when that closing is looked at, or have been, somebody has reopened it.
                 columns["new_close_done"] = True
+            if change.state is ListingState.CLOSED and change.author is Author.OTHER:
+                closed_by_others.add(change.listing_id)
         operations.update_listings(transaction, list(updates.values()))
         note_totals(transaction, list(updates), now)
         # An opening of ours whose request came late, it may be, after we had closed the listing again.
@@ -494,11 +505,18 @@ def _shows_closing(change: ListingChange, closing: Any) -> bool:
     """Whether this change is the closing whose answer we have not got. It may have been taken for absent: what undid it
     was seen before this feed told of either.
     """
+    return _concerns(change, closing) and change.state is ListingState.CLOSED and change.author is not Author.OTHER
+
+
+def _undoes_closing(change: ListingChange, closing: Any) -> bool:
+    """Whether somebody opened what nobody else had closed, so that it was our closing, which this feed hides."""
+    return _concerns(change, closing) and change.state is ListingState.PUBLISHED and change.author is Author.OTHER
+
+
+def _concerns(change: ListingChange, closing: Any) -> bool:
     return (
         closing is not None
         and closing.state is not OperationState.APPLIED
-        and change.state is ListingState.CLOSED
-        and change.author is not Author.OTHER
         and change.at >= closing.prepared_at - CLOCKS_APART
     )
 
