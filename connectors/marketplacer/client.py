@@ -18,7 +18,6 @@ from connectors.marketplacer.resources import Page, ShapeError, page
 from connectors.marketplacer.settings import MarketplacerAccount
 
 ROOT = "api/v2/client"
-PER_SECOND = 50.0
 OUR_SHARE = 0.8
 PAGE = 100
 """What every edition of the vendor's documentation grants; some grant more."""
@@ -55,8 +54,9 @@ class Client:
         self.account = account
         self._budgets = toolbox.budgets
         # Whether the vendor counts by key, by seller or by site is not documented: all keys of a site share.
-        per_second = PER_SECOND * OUR_SHARE
-        self._scope = Scope(f"marketplacer:{urlsplit(settings.base_url).netloc}", per_second, burst=int(per_second / 4))
+        per_second = settings.requests_per_second * OUR_SHARE
+        burst = max(1, int(per_second / 4))
+        self._scope = Scope(f"marketplacer:{urlsplit(settings.base_url).netloc}", per_second, burst=burst)
         self.http = Http(
             toolbox,
             account=account,

@@ -37,6 +37,12 @@ class MarketplacerAccount(BaseModel):
         description="User name, where the site itself asks for HTTP basic authentication, as staging sites do.",
     )
     basic_password: SecretStr | None = Field(default=None, description="The password that belongs to it.")
+    requests_per_second: int = Field(
+        default=50,
+        ge=1,
+        le=1000,
+        description="What the marketplace grants; all keys of one site share four fifths of it.",
+    )
     identity: Identity = Field(
         default="external_id",
         description="By what variants are known: external_id, sku or barcode. Each must be unique to its variant.",

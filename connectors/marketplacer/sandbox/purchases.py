@@ -103,6 +103,8 @@ class Purchases:
         record = wanted.variant.records.get(wanted.seller_id)
         if record is None:
             raise not_found(f"an offer of seller {wanted.seller_id}")
+        if not wanted.variant.advert.published:
+            raise ApiError(409, "Conflict", "the advert is not published")
         line = LineItem(next(self._site.numbers), wanted.variant, record, wanted.quantity)
         if not record.infinite and self._site.switches.stock_falls != "never":
             proposed = self._site.switches.stock_falls == "payment"

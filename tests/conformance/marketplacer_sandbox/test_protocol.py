@@ -329,6 +329,15 @@ def test_a_purchase_that_nobody_pays_gives_its_units_back(api: Api) -> None:
     assert api.look("/state")["invoices"] == []
 
 
+def test_what_is_not_published_is_not_sold(api: Api) -> None:
+    api.variant()
+    advert_id = api.look("/variants/MUG")["advert_id"]
+    api.put(f"adverts/{advert_id}", "adverts", published=False)
+    api.control("/purchases", {"purchases": [{"lines": [{"variant": "MUG"}]}]}, status=409)
+    api.put(f"adverts/{advert_id}", "adverts", published=True)
+    assert api.sell("MUG")
+
+
 def test_a_purchase_that_is_refused_holds_nothing(api: Api) -> None:
     api.variant("MUG", 5)
     api.variant("CUP", 0)

@@ -166,6 +166,18 @@ def test_too_many_requests_without_a_time_mean_a_minute(vendor: Vendor, client: 
     client.page("variants", what="reading")
 
 
+@pytest.mark.parametrize(("granted", "seconds"), [(50, 2.25), (10, 12.25), (1, 123.75)])
+def test_four_fifths_of_what_is_granted_are_drawn_on(
+    vendor: Vendor, toolbox: Toolbox, clock: VirtualClock, granted: int, seconds: float
+) -> None:
+    client = Client(marketplace_settings(requests_per_second=granted), toolbox, account="site")
+    vendor.answers("GET", "variants", *[page([])] * 100)
+    begun = clock.monotonic()
+    for _ in range(100):
+        client.page("variants", what="reading")
+    assert clock.monotonic() - begun == pytest.approx(seconds)
+
+
 def test_an_id_cannot_lead_elsewhere(vendor: Vendor, client: Client) -> None:
     asked = vendor.router.route(path__startswith="/api/v2/client/").mock(return_value=httpx.Response(404))
     with pytest.raises(NotFound):

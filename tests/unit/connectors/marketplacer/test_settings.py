@@ -25,6 +25,7 @@ from tests.unit.connectors.marketplacer.vendor import API_KEY, HOOK_SECRET, chan
         ({"seller_id": 2}, "multi_store"),
         ({"seller_id": 0, "inventory": "multi_store"}, "greater than 0"),
         ({"seller_id": 2, "inventory": "multi_store", "close_adverts": True}, "parent's key"),
+        ({"requests_per_second": 0}, "greater than or equal to 1"),
         ({"surprise": 1}, "Extra inputs"),
     ],
 )
