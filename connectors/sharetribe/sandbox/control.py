@@ -21,7 +21,6 @@ from connectors.sandbox.stock import NotEnoughStockError
 
 from . import inspection
 from .auth import Tokens
-from .codec import Id
 from .control_requests import (
     Advance,
     By,
@@ -40,6 +39,7 @@ from .errors import ApiError, conflict, not_found
 from .marketplace import MARKETPLACE_API, Marketplace
 from .options import UNLIMITED_TOTAL, Switches
 from .purchases import Purchases
+from .values import Id
 
 STEPS = {
     "pay": "transition/confirm-payment",

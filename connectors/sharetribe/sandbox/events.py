@@ -8,13 +8,13 @@ from typing import Any
 from connectors.sandbox.log import Entry
 from connectors.sandbox.stock import ReservationChange
 
-from .codec import Id
 from .endpoint import Call, Endpoint, Reply
 from .entities import Listing, ListingChange, TransactionChange
 from .errors import ApiError
 from .fields import Field, names, number_text, per_page, timestamp, uuid
 from .marketplace import Marketplace
 from .resources import identity, linked
+from .values import Id
 
 PAGE = 100
 

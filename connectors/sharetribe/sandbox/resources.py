@@ -12,9 +12,9 @@ from typing import Any
 from connectors.sandbox.stock import Adjustment, Reservation, ReservationChange
 
 from . import entities
-from .codec import Id
 from .errors import ApiError
 from .marketplace import Marketplace
+from .values import Id
 
 Related = Callable[[Marketplace, Any], Any]
 Tree = dict[str, "Tree"]
