@@ -42,6 +42,7 @@ from .purchases import Purchases
 from .values import Id
 
 STEPS = {
+    "request": "transition/request-payment-after-inquiry",
     "pay": "transition/confirm-payment",
     "expire": "transition/expire-payment",
     "cancel": "transition/cancel",
