@@ -24,6 +24,8 @@ from connectors.text import legible
 log = structlog.get_logger(__name__)
 
 PAGE = 100
+MAX_PAGES = 100
+"""The vendor lists 10,000 results of a sorted query (API reference, "Query transactions")."""
 SALES = "transaction/initiated,transaction/transitioned"
 READS = 25
 """Most transactions that one page of events is read for: where one query a second is allowed, it stays short."""
@@ -268,8 +270,8 @@ def _counted(orders: Sequence[Order]) -> tuple[Order, ...]:
 
 def _next_page(page: int, answer: Any) -> int | None:
     """The page to ask for next; None where the vendor lists no more."""
-    last = resources.meta(answer, "paginationLimit")
-    return None if last is not None and page >= last else page + 1
+    last = min(resources.meta(answer, "paginationLimit") or MAX_PAGES, MAX_PAGES)
+    return None if page >= last else page + 1
 
 
 def _changed_at(element: Any) -> datetime | None:

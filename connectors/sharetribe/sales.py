@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -90,11 +91,14 @@ def reduced(element: Any) -> bytes:
     """What a person may want to see of an unreadable transaction: nothing of its buyer, its price or its data."""
     found = element if isinstance(element, Mapping) else {}
     shown = found.get("attributes")
-    kept = {name: found[name] for name in ("id", "type", "relationships") if name in found}
-    if isinstance(shown, Mapping):
-        kept["attributes"] = {
-            name: shown[name] for name in ("createdAt", "lastTransitionedAt", "processName") if name in shown
-        }
+    kept: dict[str, Any] = {
+        name: value
+        for name in ("createdAt", "lastTransitionedAt", "processName")
+        if isinstance(shown, Mapping) and isinstance(value := shown.get(name), str)
+    }
+    for name in ("listing", "stockReservation", "provider"):
+        with suppress(ShapeError):
+            kept[name] = related(found, name)
     return json.dumps(kept).encode()
 
 

@@ -143,8 +143,15 @@ def test_a_provider_that_is_not_named_is_no_other_provider() -> None:
 def test_what_is_kept_of_an_unreadable_transaction_is_not_personal() -> None:
     node = transaction(protectedData={"phone": "555"}, payinTotal={"amount": 1, "currency": "USD"})
     kept = json.loads(sales.reduced(node))
-    assert set(kept["attributes"]) == {"createdAt", "lastTransitionedAt", "processName"}
-    assert sales.reduced("nonsense") == b"{}"
+    assert kept == {
+        "createdAt": "2026-01-01T09:00:00.000Z",
+        "lastTransitionedAt": "2026-01-01T10:00:00.123Z",
+        "processName": "default-purchase",
+        "listing": ["listing", "listing-1"],
+        "stockReservation": ["stockReservation", "reservation-1"],
+        "provider": None,
+    }
+    assert json.loads(sales.reduced("nonsense")) == {"listing": None, "stockReservation": None, "provider": None}
 
 
 # Polling
@@ -226,6 +233,12 @@ def test_recent_goes_on_past_what_it_cannot_read(vendor: Vendor, channel: Sharet
     assert first.order_id == "transaction-1"
     assert isinstance(second, UnreadableOrder)
     assert "include" not in listed.calls[0].request.url.params
+
+
+def test_a_list_without_an_end_has_one(vendor: Vendor, channel: SharetribeChannel) -> None:
+    listed = vendor.on(*LIST).mock(return_value=httpx.Response(200, json=page([transaction()] * 100)))
+    assert len(list(channel.recent(START))) == 100
+    assert listed.call_count == 100
 
 
 @pytest.mark.parametrize(
