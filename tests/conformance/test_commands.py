@@ -36,12 +36,19 @@ CHANNELS = {
         "consumer_secret": "env:WOO_SECRET",
         "webhook_secrets": "env:SHOP_SECRET",
     },
+    "sharetribe": {
+        "client_id": sharetribe.Options().client_id,
+        "client_secret": "env:ST_SECRET",
+        "sku_key": "publicData.sku",
+    },
 }
 
 
 def a_shop(connector: str, clock: Clock) -> Starlette:
     if connector == "woocommerce":
         return woocommerce.create_app(woocommerce.Options(), clock)
+    if connector == "sharetribe":
+        return sharetribe.create_app(sharetribe.Options(seed=1), clock)
     return shopify.create_app(shopify.Options(), clock)
 
 
@@ -109,9 +116,21 @@ class Setting:
         lines = [{"sku": sku, "quantity": quantity} for sku, quantity in units.items()]
         # The shop stamps whole seconds: an order of the second in which it was set up would seem to be older.
         self._advance_shop(1)
-        self.shop.post("/_control/orders", json={"orders": [{"lines": lines}]}).raise_for_status()
+        if self.connector == "sharetribe":
+            for sku, quantity in units.items():
+                self._buy(sku, quantity)
+        else:
+            self.shop.post("/_control/orders", json={"orders": [{"lines": lines}]}).raise_for_status()
         # The channel reads no second before it is over.
         self._advance_shop(5)
+
+    def _buy(self, sku: str, quantity: int) -> None:
+        """A marketplace that sells: one transaction for each listing."""
+        body = {"listings": [{"title": sku, "stock": 100, "public_data": {"sku": sku}}]}
+        (made,) = self.shop.post("/_control/listings", json=body).raise_for_status().json()["listings"]
+        order = {"listing_id": made["id"], "quantity": quantity}
+        bought = self.shop.post("/_control/purchases", json=order).raise_for_status().json()
+        self.shop.post(f"/_control/purchases/{bought['id']}/pay").raise_for_status()
 
     def _advance_shop(self, seconds: float) -> None:
         self.shop.post("/_control/clock", json={"seconds": seconds}).raise_for_status()
@@ -167,6 +186,18 @@ def test_from_nothing_to_stock_that_is_true(setting: Setting) -> None:
     assert setting.ask("plan")["listings"] == []
     setting.run("poll")
     assert setting.run("status", "--check").startswith("The stock is true.")
+
+
+@pytest.mark.parametrize("setting", ["sharetribe"], indirect=True)
+@pytest.mark.parametrize("same", [False, True])
+def test_doctor_tells_a_channel_that_is_the_marketplace_itself(setting: Setting, *, same: bool) -> None:
+    if same:
+        setting.shop.base_url = setting.marketplace.base_url
+    setting.init()
+    found = setting.ask("doctor", code=int(same))
+    (apart,) = (check for check in found["checks"] if check["name"] == "apart")
+    assert (apart["subject"], apart["ok"]) == ("acme", not same)
+    assert ("lift no hold" in apart["remedy"]) is same
 
 
 def test_a_correction_moves_what_was_taken(setting: Setting) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from connectors.budget import LocalBudgets
 from connectors.contract import Gone, Order, OrderLine, OrderRef
@@ -23,7 +20,6 @@ from connectors.sandbox.clock import VirtualClock
 from connectors.sandbox.serve import serve
 from connectors.sharetribe import SharetribeChannel
 from connectors.sharetribe.sandbox import Options, create_app
-from worker.cli.entry import app
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MISSING = "00000000-0000-4000-8000-000000000000"
@@ -398,32 +394,3 @@ def test_doctor_tries_the_sales_the_events_and_the_clock(site: Site) -> None:
         site.open(client_secret="wrong").orders(site.cursor)
     (check,) = site.open(client_secret="wrong").check()
     assert (check.name, check.ok) == ("access", False)
-
-
-@pytest.mark.parametrize("same", [True, False])
-def test_doctor_tells_a_channel_that_is_the_marketplace_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, same: bool
-) -> None:
-    """The applications differ, as they should; the marketplace behind them is one."""
-    second = {"client_id": "22222222-2222-4222-8222-222222222222", "client_secret": "another-secret"}
-    applications = {"other_applications": {second["client_id"]: second["client_secret"]}}
-    monkeypatch.setenv("ST_SECRET", Options().client_secret.get_secret_value())
-    monkeypatch.setenv("ST_OTHER", second["client_secret"])
-    with (
-        serve(create_app(Options.model_validate(applications))) as url,
-        serve(create_app(Options.model_validate({**applications, "seed": 5}))) as other,
-    ):
-        config = tmp_path / "trueup.toml"
-        config.write_text(
-            f'[database]\nurl = "sqlite:///{tmp_path}/trueup.db"\n'
-            f'[marketplace]\nname = "here"\nconnector = "sharetribe"\nclient_id = "{Options().client_id}"\n'
-            f'client_secret = "env:ST_SECRET"\nbase_url = "{url}"\n'
-            f'[channels.there]\nconnector = "sharetribe"\nany_seller = true\nclient_id = "{second["client_id"]}"\n'
-            f'client_secret = "env:ST_OTHER"\nbase_url = "{url if same else other}"\n',
-            encoding="utf-8",
-        )
-        result = CliRunner().invoke(app, ["doctor", "--json", "--config", str(config)])
-    checks = json.loads(result.stdout)["checks"]
-    (apart,) = (check for check in checks if check["name"] == "apart")
-    assert (apart["subject"], apart["ok"]) == ("there", not same)
-    assert ("lift no hold" in apart["remedy"]) is same
