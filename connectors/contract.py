@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, runtime_checkable
 
 MAX_QUANTITY = 2**63 - 1
 """The largest quantity the store can hold; a connector turns anything beyond it into `Unreadable`."""
@@ -224,6 +224,22 @@ class TrailEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketplaceSale:
+    """Units of one listing that the marketplace itself sold in one of its own orders."""
+
+    sale_id: str
+    """The vendor's id of this part of the order: the same sale is told again under the same id."""
+    listing_id: str | None
+    """None: the marketplace does not say which listing it was."""
+    quantity: int
+    """Units sold, whatever became of them since; above 0."""
+    placed_at: datetime
+    """When the order was made, by the marketplace's clock; stock may have fallen at any time from then to `paid_at`."""
+    paid_at: datetime
+    """When it was paid, by the marketplace's clock. No sale is told before that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One thing `doctor` tried."""
 
@@ -300,6 +316,17 @@ class Trail(Protocol):
         """Oldest first, as far back as the vendor keeps events."""
 
 
+@runtime_checkable
+class Sales(Protocol):
+    """A marketplace that tells its own sales: those that an absolute write may have overwritten."""
+
+    def sales(self, *, since: datetime) -> Iterator[Sequence[MarketplaceSale | UnreadableOrder]]:
+        """The marketplace's sales that were paid at or after `since`, in no order, a page at a time.
+
+        Complete as of the call, except for orders that are not paid yet; may hold earlier sales, and one twice.
+        """
+
+
 # --------------------------------------------------------------------------------------------------------------
 # Either role
 
@@ -333,7 +360,9 @@ class OrderLine:
     sku: str | None
     """As the channel spells it; case matters. None when the sold thing has none."""
     item_key: str
-    """The vendor's stable id of the sold item, else its SKU: fixed at first sight."""
+    """The vendor's stable id of the sold item, else its SKU: fixed at first sight. Empty where the vendor forgets what
+    was sold, once the item is deleted; that changes nothing.
+    """
     committed: int
     """Units ordered less cancelled less restocked; never below 0."""
 
@@ -351,6 +380,8 @@ class Order:
     """Why this order does not count (a test, a mirrored marketplace order), by the channel's exclusion rules."""
     fetched_at: datetime | None = None
     """When the request that read it started; None when it came in a webhook."""
+    revision_is_exact: bool = False
+    """The channel promises that no two contents of an order share a revision: where two do, a person is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +418,18 @@ class OrderPage:
     """Where to go on. Opaque to the worker; stored in the transaction that took this page in."""
     more: bool
     unreadable: Sequence[UnreadableOrder] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """What one stretch of a file of orders says."""
+
+    line: int
+    """Where it begins; the first line is 1."""
+    content: Order | UnreadableOrder
+    next_line: int
+    offset: int
+    """How many bytes of the file have been read with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,7 +484,19 @@ class Subscription:
 
 @runtime_checkable
 class Channel(Protocol):
-    """One account on an external system where sales happen."""
+    """One account on an external system where sales happen.
+
+    How they get here is an ability of its own: it is read (`Polled`), it can be asked (`Askable`), it sends webhooks
+    (`Hooks`), or a person has them in a file (`OrderFiles`). Most have several.
+    """
+
+    def check(self) -> Sequence[Check]:
+        """Try credentials, scopes, webhooks and clock, for `doctor`."""
+
+
+@runtime_checkable
+class Polled(Channel, Protocol):
+    """A channel whose changed orders can be read from a place on."""
 
     def orders(self, cursor: str) -> OrderPage:
         """Whole orders changed since `cursor`, up to the vendor's now less 3 s, so that no second is read early.
@@ -452,14 +507,27 @@ class Channel(Protocol):
     def cursor_at(self, moment: datetime) -> str:
         """The cursor that reads every order changed at or after `moment`."""
 
+
+@runtime_checkable
+class Askable(Channel, Protocol):
+    """A channel that says what an order is now, by its id, and which ones changed."""
+
     def recent(self, since: datetime) -> Iterator[Sequence[OrderRef | UnreadableOrder]]:
         """Ids and revisions of orders changed at or after `since`, a page at a time: cheap, for late index entries."""
 
     def order(self, order_id: str) -> Order | Gone:
         """One whole order, now: all nested pages, same revision before and after."""
 
-    def check(self) -> Sequence[Check]:
-        """Try credentials, scopes, webhooks and clock, for `doctor`."""
+
+@runtime_checkable
+class OrderFiles(Channel, Protocol):
+    """A channel whose orders may come as a file."""
+
+    def read_file(self, file: BinaryIO) -> Iterator[FileEntry]:
+        """Whole orders, as the file has them, and what cannot be read of it; its neighbours go on. `file` can seek.
+
+        A stream: memory does not grow with the file. Raises `Unreadable` for a file that is none of orders.
+        """
 
 
 @runtime_checkable

@@ -27,8 +27,10 @@ ASKED = "asked"
 
 BUILT_IN = {
     "elasticpath": "connectors.elasticpath:CONNECTOR",
+    "marketplacer": "connectors.marketplacer:CONNECTOR",
     "sharetribe": "connectors.sharetribe:CONNECTOR",
     "shopify": "connectors.shopify:CONNECTOR",
+    "standard": "connectors.standard:CONNECTOR",
     "woocommerce": "connectors.woocommerce:CONNECTOR",
 }
 

@@ -26,6 +26,7 @@ from connectors.contract import (
     Listing,
     ListingChange,
     ListingState,
+    MarketplaceSale,
     Notice,
     Order,
     OrderLine,
@@ -297,6 +298,47 @@ class RelativeMarketplace(ModelMarketplace):
         return super()._remote(adjustment, author=author)
 
 
+class AbsoluteMarketplace(ModelMarketplace):
+    """One that only sets numbers, has neither feed nor log, and tells its sales."""
+
+    guard = Guard.ABSOLUTE
+    evidence = Evidence.NONE
+    unlimited_from = None
+    changes = None  # type: ignore[assignment]  # so that it is no `Feed`
+    adjustments = None  # type: ignore[assignment]  # nor a `Ledger`
+
+    def adjust(self, listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        fault = self._called("adjust", listing_id, str(seen), str(delta))
+        if fault == "lost_before":
+            raise OutcomeUnknown("no answer")
+        if fault == "late":
+            self.late.append(lambda: self._execute_late(listing_id, seen, delta))
+            raise OutcomeUnknown("no answer")
+        if self.stock_model.stock(listing_id).total != seen:
+            raise StockMismatch("there is something else")
+        if self.before_adjust is not None:
+            self.before_adjust(listing_id)
+        self._execute_late(listing_id, seen, delta)
+        if fault == "lost_after":
+            raise OutcomeUnknown("no answer")
+        return Adjusted(self.stock_model.stock(listing_id).total or 0)
+
+    def _execute_late(self, listing_id: str, seen: int, delta: int) -> None:
+        """The number that was asked for, whatever is there."""
+        there = self.stock_model.stock(listing_id).total or 0
+        if seen + delta != there:
+            self.stock_model.adjust(listing_id, seen + delta - there, Origin("api", client_id=OURS))
+
+    def sales(self, *, since: datetime) -> Iterator[Sequence[MarketplaceSale]]:
+        self._called("sales")
+        yield [
+            MarketplaceSale(made.reservation_id, name, -made.quantity, made.at, made.at)
+            for name in self.states
+            for made in self.stock_model.stock(name).adjustments
+            if made.reservation_id is not None and made.quantity < 0 and made.at >= since
+        ]
+
+
 class ScriptedChannel:
     """A channel whose orders a test writes by hand; its webhooks are JSON, signed by the header `x-signature: good`."""
 
@@ -307,6 +349,8 @@ class ScriptedChannel:
         self.held: dict[str, Order] = {}
         self.late_in_index: set[str] = set()
         """Orders that a poll does not show yet, but `recent` and `order` do."""
+        self.revision_is_exact = False
+        """Whether it promises that no two contents share a revision."""
         self.calls: list[tuple[str, ...]] = []
         self.faults: dict[str, deque[Exception]] = {}
 
@@ -329,6 +373,7 @@ class ScriptedChannel:
             placed_at or (before.placed_at if before else self.clock.now()),
             tuple(lines),
             excluded,
+            revision_is_exact=self.revision_is_exact,
         )
         self.held[order_id] = order
         return order
@@ -391,7 +436,8 @@ class ScriptedChannel:
             said = json.loads(kept)
             lines = tuple(OrderLine(sku, sku, f"item-{sku}", units) for sku, units in said["lines"].items())
             placed_at = datetime.fromisoformat(said["placed_at"])
-            return [Order(said["order"], said["revision"], placed_at, lines)]
+            exact = self.revision_is_exact
+            return [Order(said["order"], said["revision"], placed_at, lines, revision_is_exact=exact)]
         except (ValueError, KeyError, TypeError) as error:
             raise Unreadable(f"cannot be read: {error}") from error
 
@@ -400,6 +446,18 @@ class ScriptedChannel:
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         return self.subscriptions(address)
+
+
+class SendingChannel:
+    """A channel that tells of its orders, and can be neither read nor asked."""
+
+    def __init__(self, channel: ScriptedChannel) -> None:
+        self.refusal_status = channel.refusal_status
+        self.check = channel.check
+        self.receive = channel.receive
+        self.read = channel.read
+        self.subscriptions = channel.subscriptions
+        self.subscribe = channel.subscribe
 
 
 def webhook_body(order: Order) -> bytes:

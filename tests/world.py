@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 
 from config.settings import ChannelSettings, MarketplaceSettings, PolicySettings, Settings
-from connectors.contract import Order
+from connectors.contract import Channel, Order
 from connectors.sandbox.clock import VirtualClock
 from tests.doubles import ModelMarketplace, ScriptedChannel, webhook_body
+from worker.intake import repository as orders
 from worker.intake.inbox import Incoming
 from worker.links.service import Links
 from worker.services import Services
@@ -63,10 +64,13 @@ class World:
         *,
         policy: PolicySettings | None = None,
         marketplace: Callable[[VirtualClock], ModelMarketplace] = ModelMarketplace,
+        offered: Callable[[ScriptedChannel], Channel] = lambda channel: channel,
     ) -> None:
+        """`offered` is what the rooms see of the channel."""
         self.clock = VirtualClock()
         self.marketplace = marketplace(self.clock)
         self.channel = ScriptedChannel(self.clock)
+        self._offered = offered(self.channel)
         self._settings = Settings(
             marketplace=MarketplaceSettings(connector="sharetribe", options=NoOptions()),
             channels={
@@ -91,7 +95,7 @@ class World:
             executor=InTurn(),
             randomness=Random(7),
             marketplace=self.marketplace,
-            channels={CHANNEL: self.channel},
+            channels={CHANNEL: self._offered},
         )
 
     def listing(self, listing_id: str = "L", total: int | None = 10, **more: Any) -> str:
@@ -175,6 +179,12 @@ class World:
     def fetch(self) -> None:
         while self.services.fetcher.drain():
             pass
+
+    def fetch_again(self, order_id: str) -> None:
+        """Somebody asks for this order, and it is fetched."""
+        with self.store.write() as transaction:
+            orders.ask_for_fetch(transaction, CHANNEL, [order_id], self.clock.now())
+        self.fetch()
 
     def reconcile(self) -> None:
         """Reconcile everything that is due now."""

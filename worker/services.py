@@ -17,7 +17,7 @@ import httpx
 from config.settings import ChannelSettings, Settings, secrets_of
 from connectors.budget import Budgets, LocalBudgets
 from connectors.clock import Clock, SystemClock
-from connectors.contract import Channel, Marketplace
+from connectors.contract import Channel, Marketplace, Polled
 from connectors.http import Toolbox
 from connectors.redis_budget import RedisBudgets
 from connectors.registry import connector
@@ -29,6 +29,7 @@ from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.intake import repository as intake_repository
 from worker.intake.fetch import Fetcher
+from worker.intake.importing import Importer
 from worker.intake.inbox import Inbox
 from worker.intake.poll import Poller
 from worker.intake.service import Intake
@@ -41,6 +42,7 @@ from worker.store.tables import HoldReason, HoldScope
 from worker.upkeep.closing import ClosingPolicy
 from worker.upkeep.feed import FeedFollower
 from worker.upkeep.keeper import Keeper
+from worker.upkeep.overwrites import Overwrites
 from worker.upkeep.sweep import Sweeper
 
 
@@ -84,6 +86,12 @@ class Services:
         self.channels: Mapping[str, Channel] = channels or {
             name: _open_channel(name, channel, toolbox) for name, channel in settings.channels.items()
         }
+        self.poll_seconds: Mapping[str, float] = {
+            name: channel.poll_seconds
+            for name, channel in settings.channels.items()
+            if isinstance(self.channels.get(name), Polled)
+        }
+        """How often each channel is polled that can be."""
         self._build()
 
     def _budgets(self) -> Budgets:
@@ -116,6 +124,7 @@ class Services:
             self.channels,
             sharing_a_secret=_sharing_a_secret(self.settings.channels),
         )
+        self.importer = Importer(store, clock, self.intake)
         self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.accounts, self.channels, lease=lease)
         self.poller = Poller(store, clock, self.intake, self.anomalies, self.accounts, self.channels)
         self.settler = Settler(store, clock, self.marketplace, self.anomalies, self.holds, settle_after=settle_after)
@@ -175,6 +184,9 @@ class Services:
             self.accounts,
             self.channels,
             marketplace_name=self.marketplace_name,
+        )
+        self.overwrites = Overwrites(
+            store, clock, self.marketplace, self.anomalies, self.accounts, marketplace_name=self.marketplace_name
         )
         self.sweeper = Sweeper(
             store, clock, self.marketplace, self.anomalies, self.accounts, marketplace_name=self.marketplace_name

@@ -77,11 +77,12 @@ class Tasks:
             self._bell.ring(schedule.UPKEEP)
 
     def upkeep(self) -> None:
-        """Close, open and examine the listings that need it. Never before the feed has been read either: what happened
-        while we were down ends a zero episode, or our mark.
+        """Close, open and examine the listings that need it; look for sales that our writes may have overwritten. Never
+        before the feed has been read either: what happened while we were down ends a zero episode, or our mark.
         """
         self._read_feed_first()
         self._drain(self._services.keeper.drain, schedule.UPKEEP)
+        self._services.overwrites.look()
 
     def sweep(self) -> None:
         """Compare every listing, when its time has come: with what the feed has told up to now."""
@@ -98,11 +99,11 @@ class Tasks:
 
     def poll(self) -> None:
         """Ring a poll for every channel whose time has come."""
-        for name, channel in self._services.settings.channels.items():
+        for name, poll_seconds in self._services.poll_seconds.items():
             callable_now = self._services.accounts.may_be_called(HoldScope.CHANNEL, name)
-            if callable_now and self._claims(f"poll:{name}", channel.poll_seconds):
+            if callable_now and self._claims(f"poll:{name}", poll_seconds):
                 try:
-                    self._app.send_task(POLL_CHANNEL, args=[name], queue="intake", expires=channel.poll_seconds)
+                    self._app.send_task(POLL_CHANNEL, args=[name], queue="intake", expires=poll_seconds)
                 except Exception as error:  # noqa: BLE001  whatever the broker's client raises
                     # Its time has come, and the tick that says so is claimed: the next one may be far.
                     log.warning("polled_here", channel=name, error=f"{type(error).__name__}: {error}"[:200])
@@ -110,7 +111,7 @@ class Tasks:
 
     def poll_channel(self, name: str) -> None:
         """Read one channel's changed orders; and from time to time, a little further back, ids and revisions."""
-        if name not in self._services.channels:
+        if name not in self._services.poll_seconds:
             return
         with self._polls[name].entered() as rounds:
             for _ in rounds:

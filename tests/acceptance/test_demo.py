@@ -83,6 +83,33 @@ def test_short_times_and_the_lifted_shadow_are_said(
     assert "in shadow, was confirmed by the demo itself" in said
 
 
+@pytest.mark.parametrize(
+    ("marketplace", "channel"),
+    [
+        ("elasticpath", "shopify"),
+        ("elasticpath-multi", "woocommerce"),
+        ("sharetribe", "elasticpath"),
+        ("sharetribe", "standard"),
+    ],
+)
+def test_every_vendor_plays_its_part(marketplace: str, channel: str, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+
+    ended = demo("--limit", "100", "--marketplace", marketplace, "--channel", channel, "--json", str(figures))
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = json.loads(figures.read_text())
+    assert (told["differences"], told["unknown_outcomes"]) == ([], told["unknown_settled"])
+    assert told["compare_and_sets_applied"] > 0
+
+
+def test_a_vendor_that_no_demo_knows_is_a_usage_error() -> None:
+    ended = demo("--channel", "ebay")
+
+    assert ended.returncode == 2
+    assert "--channel ebay: no demo knows that. Known are shopify, " in ended.stderr
+
+
 def test_a_broken_number_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Meddled(Scene):
         """Somebody puts a unit too many on a listing when all is quiet."""
@@ -90,7 +117,7 @@ def test_a_broken_number_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         def _settle(self, progress: Progress) -> list[Difference]:
             restless = super()._settle(progress)
             listing = next(each for each in self._catalogue.listings if each.supply is Supply.AMPLE)
-            self._marketplace.post(f"/listings/{listing.listing_id}/stock", {"change": 1})
+            self._marketplace.control.post(f"/listings/{listing.listing_id}/stock", {"change": 1})
             return restless
 
     monkeypatch.setattr(main, "Scene", Meddled)
@@ -121,7 +148,7 @@ def test_it_stays_up_on_demand_until_interrupted() -> None:
             process.kill()
 
     assert (shown.status_code, state.status_code) == (200, 200)
-    assert said["webhook secret"]
+    assert said["shop webhook secrets"]
     assert process.returncode == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(said["metrics"], trust_env=False)

@@ -55,8 +55,7 @@ class KilledScene(Scene):
             self.kills += 1
 
     def _applied(self) -> int:
-        outcomes = self._marketplace.get("/counts")["outcomes"].get("stock/compare_and_set", {})
-        return int(outcomes.get("applied", 0))
+        return self._marketplace.writes(self._marketplace.counts()).applied
 
     def _check_trueup(self) -> None:
         """That it ends is the point here."""

@@ -23,7 +23,7 @@ from tests.chaos.parts import Warden
 from tests.chaos.plan import OUTAGES, Kind
 from tests.chaos.stage import Stage, stage
 from tests.chaos.strikes import Strikes, Struck
-from worker.demo import observations, proof, quiet
+from worker.demo import proof, quiet
 from worker.demo.buyers import Buyers
 from worker.demo.database import Database, Operations
 from worker.demo.proof import Difference, Proof
@@ -183,7 +183,7 @@ class _Play:
         over = time.monotonic()
         self._stage.mend()
         # The shop tries again now rather than after its own waits: what is measured is trueup's way to quiet.
-        self._stage.shop.post("/flush")
+        self._stage.shop.control.post("/flush")
         with Database(self._stage.database_url) as database:
             differences = self._settle(database)
             seconds_to_quiet = time.monotonic() - over
@@ -226,8 +226,8 @@ class _Play:
     def _prove(self, database: Database, rounds: int) -> list[Difference]:
         proved = proof.check(
             self._flow.expected(rounds, self._shop.line_ids),
-            observations.shop_lines(self._stage.shop.url, self._stage.shop_token),
-            observations.marketplace_listings(self._stage.marketplace),
+            self._stage.shop.committed(),
+            self._stage.marketplace.listings(),
             database.books(),
         )
         self._outcome.proof = proved

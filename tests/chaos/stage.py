@@ -25,9 +25,11 @@ from tests.chaos.plan import Possibility
 from tests.chaos.proxy import Line, Lines
 from tests.chaos.strikes import Targets
 from tests.chaos.watching import Calls, Deliveries
-from worker.demo import sandboxes, setting
+from worker.demo import setting
 from worker.demo.catalogue import Catalogue
-from worker.demo.control import Control
+from worker.demo.vendors import Channel, Marketplace
+from worker.demo.vendors.sharetribe import SharetribeMarketplace
+from worker.demo.vendors.shopify import ShopifyShop
 
 WORKERS = ("worker-1", "worker-2")
 LEASE_SECONDS = 5
@@ -38,9 +40,8 @@ LEASE_SECONDS = 5
 class Stage:
     """What a run plays on."""
 
-    marketplace: Control
-    shop: Control
-    shop_token: str
+    marketplace: Marketplace
+    shop: Channel
     configuration: Path
     receiver_url: str
     """Through the line."""
@@ -95,16 +96,15 @@ class _Builder:
 
     def build(self, catalogue: Catalogue) -> Stage:
         stack = self._stack
-        market_process, market_options = sandboxes.start_marketplace(self._folder, self._seed)
-        stack.enter_context(market_process)
-        shop_process, shop_options = sandboxes.start_shop(self._folder, self._seed)
-        stack.enter_context(shop_process)
-        marketplace = stack.enter_context(Control(market_process.wait_until_ready()["url"]))
-        shop = stack.enter_context(Control(shop_process.wait_until_ready()["url"]))
-        setting.put_on_sale(marketplace, catalogue)
+        marketplace, shop = SharetribeMarketplace(self._seed), ShopifyShop(self._seed)
+        for vendor in (marketplace, shop):
+            stack.enter_context(vendor.start(self._folder))
+        for vendor in (marketplace, shop):
+            stack.enter_context(vendor.connect())
+        setting.put_on_sale(marketplace, shop, catalogue)
         calls = {"marketplace": Calls(), "shop": Calls()}
-        self._line("marketplace", httpx.URL(marketplace.url).port, calls["marketplace"].ear)
-        self._line("shop", httpx.URL(shop.url).port, calls["shop"].ear)
+        self._line("marketplace", httpx.URL(marketplace.control.url).port, calls["marketplace"].ear)
+        self._line("shop", httpx.URL(shop.control.url).port, calls["shop"].ear)
         deliveries = Deliveries()
         web_port = servers.free_port()
         receiver_url = f"http://127.0.0.1:{self._line('webhooks', web_port, deliveries.ear).port}"
@@ -118,15 +118,8 @@ class _Builder:
         else:
             postgres, database_url, url_of_trueup = self._postgres()
             sections = self._brokers()
-        configuration = setting.write_configuration(
-            self._folder,
-            marketplace=marketplace,
-            marketplace_options=market_options,
-            shop=shop,
-            shop_options=shop_options,
-            database_url=url_of_trueup,
-        )
-        self._adjust(configuration, marketplace.url, shop.url, web_port, receiver_url, sections)
+        configuration = setting.write_configuration(self._folder, marketplace, shop, database_url=url_of_trueup)
+        self._adjust(configuration, marketplace.control.url, shop.control.url, web_port, receiver_url, sections)
         setting.prepare(configuration, catalogue)
         own = self._trueup(configuration)
         self._possibilities += plan.embedded() if self._mode == "embedded" else plan.service(WORKERS)
@@ -135,14 +128,13 @@ class _Builder:
         made = Stage(
             marketplace=marketplace,
             shop=shop,
-            shop_token=shop_options["access_token"],
             configuration=configuration,
             receiver_url=receiver_url,
             database_url=database_url,
             targets=Targets(
                 parts=self._parts,
                 lines=self._lines,
-                paused_only={"marketplace": market_process.pid, "shop": shop_process.pid},
+                paused_only={"marketplace": marketplace.process.pid, "shop": shop.process.pid},
                 postgres=postgres,
                 disk=disk,
             ),

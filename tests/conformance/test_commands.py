@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,19 @@ from starlette.applications import Starlette
 from typer.testing import CliRunner
 
 from connectors.clock import Clock, SystemClock
+from connectors.marketplacer import sandbox as marketplacer
 from connectors.sandbox.clock import OffsetClock
 from connectors.sandbox.serve import serve
 from connectors.sharetribe import sandbox as sharetribe
 from connectors.shopify import sandbox as shopify
+from connectors.standard import sandbox as standard
 from connectors.woocommerce import sandbox as woocommerce
 from worker.cli.entry import app
+
+MARKETPLACES = {
+    "sharetribe": {"client_id": sharetribe.Options().client_id, "client_secret": "env:ST_SECRET"},
+    "marketplacer": {"api_key": "env:MP_KEY"},
+}
 
 CHANNELS = {
     "shopify": {
@@ -41,23 +49,43 @@ CHANNELS = {
         "client_secret": "env:ST_SECRET",
         "sku_key": "publicData.sku",
     },
+    "standard": {
+        "orders_token": "env:STANDARD_TOKEN",
+        "webhook_secrets": "env:STANDARD_SECRET",
+    },
+    "marketplacer": {"api_key": "env:MP_KEY", "webhook_secrets": "env:MP_HOOK_SECRET", "refunded": "kept"},
 }
+ADDRESSES = {"standard": ("orders_url", "/orders")}
+"""The setting that holds the shop's address and what follows the host, where that is not `base_url` and nothing."""
+
+
+def a_marketplace(connector: str) -> Starlette:
+    if connector == "marketplacer":
+        return marketplacer.create_app(marketplacer.Options())
+    return sharetribe.create_app(sharetribe.Options())
 
 
 def a_shop(connector: str, clock: Clock) -> Starlette:
+    if connector == "marketplacer":
+        return marketplacer.create_app(marketplacer.Options(), clock)
     if connector == "woocommerce":
         return woocommerce.create_app(woocommerce.Options(), clock)
     if connector == "sharetribe":
         return sharetribe.create_app(sharetribe.Options(seed=1), clock)
+    if connector == "standard":
+        return standard.create_app(standard.Options(), clock)
     return shopify.create_app(shopify.Options(), clock)
 
 
 class Setting:
     """A marketplace and a shop, an empty folder, and the command."""
 
-    def __init__(self, folder: Path, connector: str, marketplace_url: str, shop_url: str) -> None:
+    def __init__(
+        self, folder: Path, connector: str, marketplace_url: str, shop_url: str, *, marketplace: str = "sharetribe"
+    ) -> None:
         self.folder = folder
         self.connector = connector
+        self.marketplace_connector = marketplace
         self.marketplace = httpx.Client(base_url=marketplace_url)
         self.shop = httpx.Client(base_url=shop_url)
 
@@ -76,15 +104,15 @@ class Setting:
         return json.loads(self.run(*arguments, "--json", code=code))
 
     def init(self) -> None:
+        setting, place = ADDRESSES.get(self.connector, ("base_url", ""))
         options = {
             "--marketplace-option": {
-                "client_id": sharetribe.Options().client_id,
-                "client_secret": "env:ST_SECRET",
+                **MARKETPLACES[self.marketplace_connector],
                 "base_url": str(self.marketplace.base_url).rstrip("/"),
             },
             "--channel-option": {
                 **CHANNELS[self.connector],
-                "base_url": str(self.shop.base_url).rstrip("/"),
+                setting: str(self.shop.base_url).rstrip("/") + place,
             },
         }
         named = [text for flag, values in options.items() for k, v in values.items() for text in (flag, f"{k}={v}")]
@@ -92,7 +120,7 @@ class Setting:
             "init",
             *(
                 "--marketplace",
-                "sharetribe",
+                self.marketplace_connector,
                 "--channel",
                 "acme",
                 "--channel-connector",
@@ -104,11 +132,17 @@ class Setting:
         )
 
     def listing(self, title: str, stock: int) -> str:
+        if self.marketplace_connector == "marketplacer":
+            _variant(self.marketplace, title, stock)
+            return title
         body = {"listings": [{"title": title, "stock": stock}]}
         made = self.marketplace.post("/_control/listings", json=body).raise_for_status().json()
         return str(made["listings"][0]["id"])
 
     def stock(self, listing_id: str) -> int:
+        if self.marketplace_connector == "marketplacer":
+            variant = self.marketplace.get(f"/_control/variants/{listing_id}").raise_for_status().json()
+            return int(variant["records"][0]["count_on_hand"])
         found = self.marketplace.get(f"/_control/listings/{listing_id}").raise_for_status().json()
         return sum(adjustment["quantity"] for adjustment in found["adjustments"])
 
@@ -119,6 +153,11 @@ class Setting:
         if self.connector == "sharetribe":
             for sku, quantity in units.items():
                 self._buy(sku, quantity)
+        elif self.connector == "marketplacer":
+            for sku in units:
+                _variant(self.shop, sku, 99)
+            lines = [{"variant": sku, "quantity": quantity} for sku, quantity in units.items()]
+            self.shop.post("/_control/purchases", json={"purchases": [{"lines": lines}]}).raise_for_status()
         else:
             self.shop.post("/_control/orders", json={"orders": [{"lines": lines}]}).raise_for_status()
         # The channel reads no second before it is over.
@@ -136,21 +175,30 @@ class Setting:
         self.shop.post("/_control/clock", json={"seconds": seconds}).raise_for_status()
 
 
+def _variant(site: httpx.Client, name: str, stock: int) -> None:
+    variant = {"external_id": name, "records": [{"count_on_hand": stock}]}
+    site.post("/_control/adverts", json={"adverts": [{"variants": [variant]}]}).raise_for_status()
+
+
 @pytest.fixture
 def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    connector: str = getattr(request, "param", "shopify")
+    kind, connector = getattr(request, "param", ("sharetribe", "shopify"))
     monkeypatch.setenv("ST_SECRET", "sandbox-secret")
     monkeypatch.setenv("SHOP_TOKEN", "shpat_sandbox")
     monkeypatch.setenv("WOO_KEY", "ck_sandbox")
     monkeypatch.setenv("WOO_SECRET", "cs_sandbox")
     monkeypatch.setenv("SHOP_SECRET", "sandbox-secret")
+    monkeypatch.setenv("STANDARD_TOKEN", "sandbox-token")
+    monkeypatch.setenv("STANDARD_SECRET", standard.Options().secret.get_secret_value())
+    monkeypatch.setenv("MP_KEY", "sandbox-key")
+    monkeypatch.setenv("MP_HOOK_SECRET", "a-secret-of-this-channel")
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with ExitStack() as stack:
-        marketplace = stack.enter_context(serve(sharetribe.create_app(sharetribe.Options())))
+        marketplace = stack.enter_context(serve(a_marketplace(kind)))
         clock = OffsetClock(SystemClock())
         shop = stack.enter_context(serve(a_shop(connector, clock)))
-        made = Setting(tmp_path, connector, marketplace, shop)
+        made = Setting(tmp_path, connector, marketplace, shop, marketplace=kind)
         stack.callback(made.close)
         yield made
     root.handlers[:] = handlers
@@ -159,7 +207,12 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     structlog.reset_defaults()
 
 
-@pytest.mark.parametrize("setting", CHANNELS, indirect=True)
+@pytest.mark.parametrize(
+    "setting",
+    [("sharetribe", channel) for channel in CHANNELS] + [("marketplacer", "shopify")],
+    indirect=True,
+    ids="-".join,
+)
 def test_from_nothing_to_stock_that_is_true(setting: Setting) -> None:
     mug, six = setting.listing("Mug", 10), setting.listing("Glass", 20)
     setting.init()
@@ -188,7 +241,7 @@ def test_from_nothing_to_stock_that_is_true(setting: Setting) -> None:
     assert setting.run("status", "--check").startswith("The stock is true.")
 
 
-@pytest.mark.parametrize("setting", ["sharetribe"], indirect=True)
+@pytest.mark.parametrize("setting", [("sharetribe", "sharetribe")], indirect=True)
 @pytest.mark.parametrize("same", [False, True])
 def test_doctor_tells_a_channel_that_is_the_marketplace_itself(setting: Setting, *, same: bool) -> None:
     if same:
@@ -198,6 +251,28 @@ def test_doctor_tells_a_channel_that_is_the_marketplace_itself(setting: Setting,
     (apart,) = (check for check in found["checks"] if check["name"] == "apart")
     assert (apart["subject"], apart["ok"]) == ("acme", not same)
     assert ("lift no hold" in apart["remedy"]) is same
+
+
+@pytest.mark.parametrize("setting", [("sharetribe", "standard")], indirect=True)
+def test_sales_from_a_file_reach_the_marketplace(setting: Setting) -> None:
+    mug = setting.listing("Mug", 10)
+    setting.init()
+    setting.run("sweep")
+    setting.run("links", "import", "-", stdin=f"channel,sku,listing_id\nacme,MUG,{mug}\n")
+    setting.run("holds", "lift", "channel", "acme")
+    now = datetime.now(UTC).isoformat()
+    sales = f"order_id,version,placed_at,sku,quantity\nT-1,1,{now},MUG,3\nT-2,1,{now},MUG,many\nT-3,1,{now},MUG,1\n"
+    setting.run("import", "orders", "-", "--channel", "acme", "--dry-run", stdin=sales, code=1)
+    setting.run("import", "orders", "-", "--channel", "acme", stdin=sales, code=1)
+    setting.run("reconcile")
+    assert setting.stock(mug) == 6
+    mended = sales.replace("many", "2")
+    for _ in range(2):
+        setting.run("import", "orders", "-", "--channel", "acme", stdin=mended)
+        setting.run("reconcile")
+        assert setting.stock(mug) == 4
+    setting.run("poll")
+    assert setting.run("status", "--check").startswith("The stock is true.")
 
 
 def test_a_correction_moves_what_was_taken(setting: Setting) -> None:

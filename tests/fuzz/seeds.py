@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.unit.connectors.marketplacer import vendor as marketplacer
 from tests.unit.connectors.sharetribe import vendor as sharetribe
 from tests.unit.connectors.shopify import vendor as shopify
+from tests.unit.connectors.standard import vendor as standard
 from tests.unit.connectors.woocommerce import vendor as woocommerce
 
 HOOKS: list[Any] = [
@@ -72,6 +74,52 @@ WOOCOMMERCE: list[Any] = [
     [woocommerce.refund(7, ("11", -1))],
     [{"id": 4, "status": "disabled", "topic": "order.updated", "delivery_url": "https://stock.example/hooks/toys"}],
     {"code": "rest_invalid_param", "message": "No.", "data": {"status": 400, "params": {"orderby": "no"}}},
+]
+
+STANDARD_HOOKS: list[Any] = [
+    {
+        "type": "order.upserted",
+        "data": standard.order("S-1", standard.line("1", cancelled=1), standard.line("2", None)),
+    },
+    {"type": "order.cancelled", "data": standard.order(version=8, status="cancelled", source="web")},
+    {"type": "ping"},
+]
+
+STANDARD: list[Any] = [
+    standard.page(
+        standard.order("S-1"), standard.order("S-2", updated_at="2026-11-21T11:00:00.5+05:30"), following="2"
+    ),
+    standard.page(standard.order("1")),
+    {"error": "no"},
+]
+
+ORDER_FILES = [
+    standard.csv(standard.row(), standard.row("S-1", "2", "B", "4.0"), standard.row("S-2", quantity="x")),
+    b'\xef\xbb\xbforder_id;placed_at;SKU;quantity;status;version\r\n1;2026-11-20 09:30;"a;b\nc";2;open;1\r\n',
+    b"\n".join(json.dumps(standard.order(f"S-{number}")).encode() for number in range(3)),
+]
+
+MARKETPLACER_HOOKS: list[Any] = [
+    {"id": "V2Vi", "event_name": "update", "payload": {"data": {"node": {"__typename": "Invoice", "legacyId": 21}}}},
+    {
+        "id": "V2Vi",
+        "event_name": "create",
+        "payload": {"data": {"node": {"__typename": "Invoice", "id": "SW52b2ljZS0x"}}},
+    },
+    {"id": "V2Vi", "event_name": "destroy", "payload": {"data": {"node": None}}},
+    {"id": "V2Vi", "event_name": "update", "payload": {"errors": [{"message": "no such field"}]}},
+]
+
+MARKETPLACER: list[Any] = [
+    marketplacer.page([marketplacer.variant(), marketplacer.variant(4, 12, external_id="CUP")]),
+    {"data": [marketplacer.variant()]},
+    {"data": [marketplacer.inventory(), marketplacer.inventory(4, 3)]},
+    marketplacer.page([marketplacer.advert(11, 12)]),
+    marketplacer.page(
+        [marketplacer.invoice(21, [31]), marketplacer.invoice(22, [marketplacer.line_item(32)])],
+        included=[marketplacer.line_item(), marketplacer.CUSTOMER],
+    ),
+    {"data": marketplacer.invoice(21), "included": [marketplacer.line_item()]},
 ]
 
 _INCLUDED = [

@@ -10,9 +10,11 @@ from __future__ import annotations
 import base64
 import gzip
 import hmac
+import io
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,8 @@ from connectors.budget import LocalBudgets
 from connectors.contract import Listing, Order, RemoteAdjustment
 from connectors.errors import ConnectorError, InvalidSignature, Unreadable
 from connectors.http import Toolbox
+from connectors.marketplacer import ClosingMarketplace, MarketplacerChannel, MarketplacerMarketplaceSettings
+from connectors.marketplacer.hooks import MarketplacerHooks
 from connectors.sandbox.clock import VirtualClock
 from connectors.sharetribe.channel import SharetribeChannel
 from connectors.sharetribe.marketplace import SharetribeMarketplace
@@ -34,15 +38,19 @@ from connectors.sharetribe.sandbox.errors import ApiError
 from connectors.sharetribe.settings import SharetribeChannelSettings, SharetribeMarketplaceSettings
 from connectors.shopify import ShopifyChannel, ShopifySettings
 from connectors.shopify.hooks import ShopifyHooks
+from connectors.standard import AskedChannel, StandardChannel, StandardSettings, signing
+from connectors.standard.hooks import StandardHooks
 from connectors.text import is_storable, legible
 from connectors.woocommerce import WooCommerceChannel, WooCommerceSettings
 from connectors.woocommerce.hooks import PING, WooCommerceHooks
 from tests.fuzz import seeds
+from tests.unit.connectors.marketplacer import vendor as marketplacer
 from worker.demo import sales
 from worker.links.table import parse
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 SECRET = "hush"
+STANDARD_SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 SHOP = "toys.myshopify.com"
 SITE = "toys.example"
 LISTING = "listing-1"
@@ -145,6 +153,58 @@ def _woocommerce_head(data: bytes) -> None:
     assert len(receipt.kept) < 40
 
 
+_STANDARD = StandardSettings(
+    webhook_secrets=(SecretStr(STANDARD_SECRET),),
+    orders_url=f"https://{SITE}/orders",
+    time_zone="Europe/Berlin",
+    exclude_sources=("mirrored",),
+)
+_STANDARD_HOOKS = StandardHooks(_STANDARD, VirtualClock(NOW), account="toys")
+
+
+def _standard_signed(body: bytes) -> None:
+    timestamp = str(int(NOW.timestamp()))
+    digest = signing.digest(_STANDARD.keys[0], "msg_1", timestamp, body)
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": timestamp, "webhook-signature": signature}
+    receipt = _STANDARD_HOOKS.receive(headers, body)
+    assert is_storable(receipt.topic)
+    for notice in _STANDARD_HOOKS.read(receipt.topic, receipt.kept):
+        if isinstance(notice, Order):
+            _storable_order(notice)
+
+
+def _standard_head(data: bytes) -> None:
+    """As above: never signed by us."""
+    head, _, body = data.partition(b"\n\n")
+    lines = (line.partition(b":") for line in head.split(b"\n"))
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, _, value in lines}
+    _STANDARD_HOOKS.receive(headers, body)
+    raise AssertionError("a message that nobody signed was taken")
+
+
+_MARKETPLACER = marketplacer.channel_settings(webhook_hmac_keys=[SecretStr(marketplacer.HMAC_KEY)], refunded="kept")
+_MARKETPLACER_HOOKS = MarketplacerHooks(_MARKETPLACER, account="toys")
+
+
+def _marketplacer_body(body: bytes) -> None:
+    """Taken whatever it holds, once the header is right."""
+    receipt = _MARKETPLACER_HOOKS.receive({"auth-key": marketplacer.HOOK_SECRET}, body)
+    assert is_storable(receipt.delivery_id)
+    assert is_storable(receipt.topic)
+    assert marketplacer.HOOK_SECRET.encode() not in receipt.kept
+    _MARKETPLACER_HOOKS.read(receipt.topic, receipt.kept)
+
+
+def _marketplacer_head(data: bytes) -> None:
+    """As above: never with a secret or a signature of ours."""
+    head, _, body = data.partition(b"\n\n")
+    lines = (line.partition(b":") for line in head.split(b"\n"))
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, _, value in lines}
+    _MARKETPLACER_HOOKS.receive(headers, body)
+    raise AssertionError("a delivery that nobody signed was taken")
+
+
 # What vendors answer ----------------------------------------------------------------------------------------------
 
 
@@ -160,7 +220,7 @@ def _toolbox(answer: Callable[[httpx.Request], httpx.Response]) -> Toolbox:
         if next(calls, None) is None:
             raise _EndlessError(f"{request.method} {request.url} again")
         # Whatever an answer says, it sends nobody elsewhere.
-        assert request.url.host in {SHOP, SITE, "flex-integ-api.sharetribe.com"}
+        assert request.url.host in {SHOP, SITE, "marketplace.example", "flex-integ-api.sharetribe.com"}
         assert request.url.scheme == "https"
         return answer(request)
 
@@ -258,6 +318,77 @@ def _woocommerce_answers(answer: Callable[[httpx.Request], httpx.Response]) -> N
 def _woocommerce_body(data: bytes) -> None:
     """The bytes are the answer to every question."""
     _woocommerce_answers(lambda _: httpx.Response(200, content=data))
+
+
+def _standard_answers(answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    channel = AskedChannel("toys", _STANDARD, _toolbox(answer))
+
+    def page() -> None:
+        found = channel.orders(channel.cursor_at(datetime(2026, 11, 20, tzinfo=UTC)))
+        for order in found.orders:
+            _storable_order(order)
+        for unreadable in found.unreadable:
+            assert unreadable.order_id is None or is_storable(unreadable.order_id)
+            assert legible(unreadable.reason) == unreadable.reason
+
+    def one() -> None:
+        if isinstance(order := channel.order("1"), Order):
+            _storable_order(order)
+
+    try:
+        _each([page, one, lambda: next(channel.recent(NOW), None)])
+        assert channel.check()
+    finally:
+        channel.close()
+
+
+def _standard_body(data: bytes) -> None:
+    """The bytes are the answer to every question."""
+    _standard_answers(lambda _: httpx.Response(200, content=data))
+
+
+def _marketplacer_answers(answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    for inventory, name in (("variants", "MUG"), ("multi_store", "2/MUG")):
+        _marketplacer_market(marketplacer.marketplace_settings(close_adverts=True, inventory=inventory), name, answer)
+    channel = MarketplacerChannel("toys", _MARKETPLACER, _toolbox(answer))
+
+    def page() -> None:
+        found = channel.orders(channel.cursor_at(datetime(2026, 11, 20, tzinfo=UTC)))
+        for order in found.orders:
+            _storable_order(order)
+        for unreadable in found.unreadable:
+            assert unreadable.order_id is None or is_storable(unreadable.order_id)
+            assert legible(unreadable.reason) == unreadable.reason
+
+    try:
+        _each([page, lambda: next(channel.recent(NOW), None), lambda: channel.order("21")])
+        assert channel.check()
+    finally:
+        channel.close()
+
+
+def _marketplacer_market(
+    settings: MarketplacerMarketplaceSettings, name: str, answer: Callable[[httpx.Request], httpx.Response]
+) -> None:
+    market = ClosingMarketplace(settings, _toolbox(answer))
+    acts: list[Callable[[], object]] = [
+        lambda: market.listing(name),
+        lambda: market.adjust(name, seen=3, delta=-1),
+        lambda: next(market.listings(), None),
+        lambda: next(market.sales(since=NOW), None),
+        lambda: market.close(name),
+    ]
+    try:
+        with suppress(ConnectorError):
+            _each(acts)
+        assert market.check()
+    finally:
+        market.disconnect()
+
+
+def _marketplacer_answer(data: bytes) -> None:
+    """The bytes are the answer to every question."""
+    _marketplacer_answers(lambda _: httpx.Response(200, content=data))
 
 
 _SHARETRIBE = SharetribeMarketplaceSettings(
@@ -433,6 +564,8 @@ def _whole_answer(data: bytes) -> None:
     each: list[Callable[[], object]] = [
         lambda: _shopify_answers(answer),
         lambda: _woocommerce_answers(answer),
+        lambda: _standard_answers(answer),
+        lambda: _marketplacer_answers(answer),
         lambda: _sharetribe_answers(answer),
     ]
     _each(each)
@@ -449,6 +582,18 @@ def _links(data: bytes) -> None:
     for problem in problems:
         assert problem.line > 0
         str(problem)
+
+
+def _order_file(data: bytes) -> None:
+    channel = StandardChannel("toys", _STANDARD, _toolbox(lambda _: httpx.Response(500)))
+    for entry in channel.read_file(io.BytesIO(data)):
+        assert 0 < entry.line < entry.next_line
+        assert entry.offset <= len(data)
+        if isinstance(entry.content, Order):
+            _storable_order(entry.content)
+        else:
+            assert entry.content.order_id is None or is_storable(entry.content.order_id)
+            assert legible(entry.content.reason) == entry.content.reason
 
 
 def _sales(data: bytes) -> None:
@@ -502,6 +647,13 @@ TARGETS: Mapping[str, Target] = {
     "woocommerce-signed-body": Target(_woocommerce_signed, (Unreadable,), seeds.written(seeds.WOOCOMMERCE_HOOKS)),
     "woocommerce-delivery-head": Target(_woocommerce_head, (InvalidSignature,), [seeds.WOOCOMMERCE_PING]),
     "woocommerce-answer": Target(_woocommerce_body, (ConnectorError,), seeds.written(seeds.WOOCOMMERCE)),
+    "standard-signed-body": Target(_standard_signed, (Unreadable,), seeds.written(seeds.STANDARD_HOOKS)),
+    "standard-head": Target(_standard_head, (InvalidSignature,), [b"webhook-id: 1\nwebhook-signature: v1,a=\n\n{}"]),
+    "standard-answer": Target(_standard_body, (ConnectorError,), seeds.written(seeds.STANDARD)),
+    "standard-file": Target(_order_file, (Unreadable,), seeds.ORDER_FILES),
+    "marketplacer-body": Target(_marketplacer_body, (Unreadable,), seeds.written(seeds.MARKETPLACER_HOOKS)),
+    "marketplacer-delivery-head": Target(_marketplacer_head, (InvalidSignature,), [b"Auth-Key: abc\n\n{}"]),
+    "marketplacer-answer": Target(_marketplacer_answer, (ConnectorError,), seeds.written(seeds.MARKETPLACER)),
     "sharetribe-answer": Target(_sharetribe_body, (ConnectorError,), seeds.written(seeds.SHARETRIBE)),
     "sharetribe-token": Target(_sharetribe_token, (ConnectorError,), seeds.written([seeds.SHARETRIBE_TOKEN])),
     "sharetribe-cursor": Target(_sharetribe_cursor, (ConnectorError,), seeds.written([seeds.CURSOR])),

@@ -20,6 +20,7 @@ HOSTILE: list[Any] = [
     *("", " ", "0", "-1", "1e999", "\x00", "a\x00b", "\ud800", "\x1b[2J", "a\r\nb", "\u202e", "x" * 300, "x" * 70_000),
     *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", "2026-11-21", "2026-02-30"),
     *("2026-11-21T11:00:00", "0000-00-00T00:00:00", "_reduced_stock", "_refunded_item_id"),
+    *("order.upserted", "2026-11-21T11:00:00+24:00", "cancelled", "2999-12-31T23:59:59-23:59"),
     *("gid://shopify/Order/0", "gid://shopify/Order/99999999999999999999", "gid://shopify/LineItem/1\n", DEEP),
     *([], {}, [[]], [None], {"": None}, [{}], {"id": {}}, {"uuid": ""}, {"data": []}, {"code": ["x"]}),
 ]
@@ -87,7 +88,8 @@ TEXTS = [value for value in HOSTILE if isinstance(value, str) and len(value) < 4
 ]
 
 
-NEVER_TAKEN = {"delivery-head", "whole-answer", "shopify-token", "sharetribe-token"}
+NEVER_TAKEN = {"delivery-head", "standard-head", "whole-answer", "shopify-token", "sharetribe-token"}
+NEVER_TAKEN = {"delivery-head", "marketplacer-delivery-head", "whole-answer", "shopify-token", "sharetribe-token"}
 """Of a token alone nobody can read a listing, and nothing here signs a head."""
 
 

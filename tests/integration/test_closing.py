@@ -244,6 +244,20 @@ def test_a_closing_whose_answer_was_lost_and_that_somebody_undid_is_not_repeated
     assert state(sold_out) is ListingState.CLOSED
 
 
+def test_a_closing_that_was_undone_before_the_feed_told_of_it_is_not_repeated(sold_out: World) -> None:
+    sold_out.marketplace.fail("close", "lost_after")
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    sold_out.marketplace.set_state("L", ListingState.PUBLISHED)
+    sold_out.marketplace.feed_hidden = True
+    sold_out.pass_time(61)
+    sold_out.services.keeper.drain()
+    assert closings(sold_out) == ["absent"]
+    sold_out.marketplace.feed_hidden = False
+    sold_out.settle_down(seconds=1800, step=30)
+    assert (state(sold_out), sold_out.marketplace.count("close")) == (ListingState.PUBLISHED, 1)
+
+
 def test_what_somebody_else_closed_while_our_closing_was_lost_is_not_ours(sold_out: World) -> None:
     close = sold_out.marketplace.close
 

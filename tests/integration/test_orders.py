@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from connectors.contract import OrderLine
 from connectors.errors import Unavailable
+from connectors.sandbox.clock import VirtualClock
 from tests.doubles import webhook_body
 from tests.world import CHANNEL, World
 from worker.intake.inbox import Incoming
@@ -135,6 +137,32 @@ def test_a_deleted_order_leaves_a_tombstone_that_only_a_fetch_can_lift(world: Wo
     assert world.total() == 7
 
 
+@pytest.mark.parametrize("ahead_seconds", [20, -20])
+@pytest.mark.parametrize("what", ["deleted", "changed within its second"])
+def test_what_is_fetched_next_is_later_whatever_the_clock_of_its_host_says(
+    world: World, what: str, ahead_seconds: float
+) -> None:
+    """One host's clock is ahead of the other's; both read the same order, one after the other."""
+    world.listing(total=10)
+    world.link()
+    order = world.channel.put("1", {"A": 3})
+    world.deliver(replace(order, revision=order.revision - 1))
+    world.pass_time(100)
+    world.channel.clock = VirtualClock(world.clock.now() + timedelta(seconds=ahead_seconds))
+    world.fetch_again("1")
+    world.reconcile()
+    assert world.total() == 7
+
+    world.channel.clock = world.clock
+    if what == "deleted":
+        del world.channel.held["1"]
+    else:
+        world.channel.put("1", {"A": 1}, revision=order.revision)
+    world.fetch_again("1")
+    world.reconcile()
+    assert world.total() == (10 if what == "deleted" else 9)
+
+
 def test_a_deleted_order_whose_units_wait_is_found_by_a_late_look_too(world: World) -> None:
     """Else its units would be taken as soon as stock comes in."""
     world.listing(total=0)
@@ -193,6 +221,34 @@ def test_an_order_that_the_index_shows_late_is_found_by_ids_and_revisions(world:
     world.fetch()
     world.reconcile()
     assert world.total() == 7
+    world.channel.late_in_index.clear()
+    world.channel.put("1", {"A": 3})
+    world.poll()
+    assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 0
+
+
+def test_a_late_pass_sees_a_second_change_within_the_second_that_a_webhook_told_of(world: World) -> None:
+    """The index shows the order late, so that no poll ever shows it; the webhook of the second change is lost."""
+    world.listing(total=10)
+    world.link()
+    world.channel.late_in_index.add("1")
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    world.channel.put("1", {"A": 0}, revision=order.revision)
+    world.poll()
+    assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 1
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 10
+
+
+def test_a_late_pass_fetches_nothing_that_a_poll_has_shown(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.poll()
+    world.sell("2", {"A": 1})
+    world.poll()
     assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 0
 
 
@@ -227,6 +283,17 @@ def test_an_items_change_is_an_anomaly_and_not_a_return(world: World) -> None:
     world.channel.put("1", [OrderLine("A", "A", "item-A", 3)])
     world.poll()
     assert world.anomalies() == []
+
+
+def test_an_item_that_the_shop_forgets_changes_nothing(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.pass_time(5)
+    world.channel.put("1", [OrderLine("A", None, "", 2)])
+    world.poll()
+    world.reconcile()
+    assert (world.total(), world.anomalies()) == (8, [])
 
 
 def test_each_order_of_a_batch_carries_its_own_correlation_id_to_the_write(world: World) -> None:

@@ -10,10 +10,12 @@ import pytest
 from connectors.contract import Evidence, ListingState
 from connectors.errors import Unavailable
 from connectors.sandbox.log import Shown
+from tests.doubles import SendingChannel
 from tests.restoring import Copy, NewStore, copy_of, restore
 from tests.world import CHANNEL, World
 from worker.links import Links
 from worker.recovery.service import Recovered, Verdict
+from worker.store import Store
 from worker.store.tables import Claim, Hold, HoldReason, HoldScope, JournalEntry, JournalKind, Operation
 from worker.tasks import Tasks, _quietly
 
@@ -115,6 +117,29 @@ def test_the_listing_is_held_until_the_channel_has_been_read_again(service: Serv
     assert world.total() == 13
     world.assert_p1()
     assert (world.holds(), world.anomalies()) == ([], [])
+
+
+def test_a_channel_that_only_sends_is_never_taken_to_have_been_read_again(store: Store, new_store: NewStore) -> None:
+    """Sales of the hour may be missing: what was written is not matched to those that are there, nor taken twice."""
+    service = Service(World(store, offered=SendingChannel), new_store)
+    world = service.world
+    copy = service.copy()
+    lost = world.sell("lost", {"A": 3})
+    service.run()
+    service.restore(copy)
+    world.sell("new", {"A": 3})
+    service.run(30)
+    assert (world.total(), world.holds()) == (15, ["restored"])
+    world.deliver(lost, delivery_id="again")
+    service.run(30)
+    assert (world.total(), world.holds()) == (15, ["restored"])
+    copied_at = world.services.recovery.begin(None)
+    found = world.services.recovery.examine(copied_at)
+    assert [(entry.verdict, entry.taken, entry.due) for entry in found] == [(Verdict.BOOKED, 3, 6)]
+    world.services.recovery.finish(copied_at, found)
+    service.run(2)
+    assert (world.total(), world.holds()) == (12, [])
+    world.assert_p1()
 
 
 def test_a_sale_after_the_last_write_is_taken_and_no_other(service: Service) -> None:

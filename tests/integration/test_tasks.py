@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from kombu.exceptions import OperationalError
 
 from connectors.contract import AccessEnded
-from connectors.errors import CursorTooOld, Unavailable
+from connectors.errors import CursorTooOld, StockMismatch, Unavailable
 from tests.world import CHANNEL, World
 from worker import schedule
-from worker.store.tables import HoldReason, HoldScope, OrderRow
+from worker.store.tables import Anomaly, HoldReason, HoldScope, OrderRow
 from worker.tasks import POLL_CHANNEL, Tasks, _quietly
 
 
@@ -266,6 +267,38 @@ def test_what_a_dead_process_put_off_does_not_wait_for_ever(world: World, tasks:
     world.pass_time(601)
     tasks.reconcile()
     assert world.total() == 90
+
+
+def test_what_a_poll_puts_off_between_the_plan_of_a_shortage_and_its_release_is_told_when_the_poll_ends(
+    world: World, tasks: Tasks
+) -> None:
+    world.listing("M", total=5)
+    world.link("M", "M")
+    only_the_first_page(world, Died())
+    world.channel.put("14", {"unlinked": 1})
+    world.marketplace.edit("L", -100)
+    world.follow()
+    world.sell("before", {"A": 3})
+    world.sell("other", {"M": 1})
+    polled: list[str] = []
+
+    def poll_meanwhile(listing_id: str) -> None:
+        polled.append(listing_id)
+        world.marketplace.before_adjust = None
+        with suppress(Died):
+            world.services.poller.poll(CHANNEL)
+
+    # Of one batch, the shortage of L is planned in the second round, in which M is written.
+    world.marketplace.fail("adjust", StockMismatch("somebody was quicker"))
+    world.marketplace.before_adjust = poll_meanwhile
+    tasks.reconcile()
+    assert polled == ["M"]
+    for order in ("before", "other", *map(str, range(10, 14))):
+        world.channel.held.pop(order)
+    world.poll()
+    tasks.reconcile()
+    told = {row.kind: row.detail for row in world.rows(Anomaly.kind, Anomaly.detail)}
+    assert told["oversold"]["missing_units"] == 13
 
 
 def test_new_stock_does_not_wake_what_a_poll_puts_off(world: World, tasks: Tasks) -> None:

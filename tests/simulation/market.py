@@ -50,8 +50,8 @@ class Market:
         self.turned: dict[str, list[Turned]] = {}
         self.longest_delay_seconds = 0.0
         """Of an event, at any time so far."""
-        self.uncounted: set[str] = set()
-        """Listings that were unlimited, undefined or deleted at some time."""
+        self.uncounted: dict[str, float] = {}
+        """Listings that were unlimited, undefined or deleted at some time, with when they last became so."""
 
     # --- setting up -------------------------------------------------------------------------------------------
 
@@ -133,10 +133,10 @@ class Market:
                     stock.compare_and_set(listing.listing_id, present, event.units, origin)
                 case Edit.UNLIMITED:
                     stock.compare_and_set(listing.listing_id, present, UNLIMITED_TOTAL, origin)
-                    self.uncounted.add(listing.listing_id)
+                    self.uncounted[listing.listing_id] = self._clock.monotonic()
                 case Edit.UNDEFINED:
                     stock.undefine(listing.listing_id, origin)
-                    self.uncounted.add(listing.listing_id)
+                    self.uncounted[listing.listing_id] = self._clock.monotonic()
         except (StockRefusalError, NotEnoughStockError) as error:
             return type(error).__name__
         return f"{present} -> {stock.stock(listing.listing_id).total}"
@@ -148,7 +148,7 @@ class Market:
             return "deleted"
         origin = self.model.by_storefront(listing.author_id)
         if event.turn is Turn.DELETE:
-            self.uncounted.add(listing.listing_id)
+            self.uncounted[listing.listing_id] = self._clock.monotonic()
             self.model.delete_listing(listing, origin)
             self.note_turn(listing.listing_id, "deleted", by_us=False)
             return "deleted"

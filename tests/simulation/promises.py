@@ -131,8 +131,9 @@ class _Examination:
         ):
             key = (listing_id, expected, new)
             applied[key] += state == "applied"
-            # People are asked about one write of a listing after the other.
-            waiting[key] += state in ("prepared", "unknown") or (state == "absent" and listing_id in self._unknown)
+            # People are asked about one write of a listing after the other; not about one of a listing that is gone.
+            asked = listing_id in self._unknown or self._is_beyond_evidence(listing_id)
+            waiting[key] += state in ("prepared", "unknown") or (state == "absent" and asked)
         for key in executed.keys() | applied.keys():
             listing_id, expected, new = key
             name = self._on.witness.name(listing_id)
@@ -146,6 +147,13 @@ class _Examination:
                 self._breaks("P4", name, f"operation {operation} is unsettled and no open anomaly names it")
             if self._decided:
                 self._breaks("P4", name, f"operation {operation} is unsettled although people have decided")
+
+    def _is_beyond_evidence(self, listing_id: str) -> bool:
+        """Of a deleted listing nothing can be read any more; and what was executed late there, without our name in the
+        feed, nobody had told.
+        """
+        deleted = self._on.market.model.listing(listing_id) is None
+        return deleted and not self._on.witness.feed_is_complete
 
     # --- one listing ------------------------------------------------------------------------------------------
 
@@ -170,7 +178,7 @@ class _Examination:
             return
         applied = sum(row.applied for row in rows.values())
         own = self._on.market.own_net(listing_id)
-        if applied != own:
+        if applied != own and not self._is_beyond_evidence(listing_id):
             self._breaks("P1", name, f"{applied} units are applied, our own adjustments took {own}")
         self._waived_for_a_reason(name, listing_id)
         self._pending(name, listing_id, list(rows.values()))

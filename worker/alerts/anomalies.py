@@ -30,6 +30,7 @@ class Kind(StrEnum):
     UNLINKED_SKU = "unlinked-sku"
     OUTCOME_UNKNOWN = "outcome-unknown"
     ABSENT_REVOKED = "absent-revoked"
+    SALE_AT_RISK = "sale-at-risk"
     ORPHAN = "orphan"
     RESTORED = "restored"
     UNEXPLAINED_TOTAL = "unexplained-total"
@@ -57,6 +58,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.UNLINKED_SKU: Severity.WARNING,
     Kind.OUTCOME_UNKNOWN: Severity.WARNING,
     Kind.ABSENT_REVOKED: Severity.WARNING,
+    Kind.SALE_AT_RISK: Severity.ERROR,
     Kind.ORPHAN: Severity.CRITICAL,
     Kind.RESTORED: Severity.CRITICAL,
     Kind.UNEXPLAINED_TOTAL: Severity.ERROR,
@@ -172,6 +174,10 @@ class Anomalies:
         if resolved:
             log.info("anomalies_resolved", count=resolved, why=why)
         return resolved
+
+    def resolve_on_listing_in(self, transaction: Transaction, kind: Kind, listing_id: str, why: str) -> int:
+        """`resolve_in` for all of a kind on one listing, whatever else tells them apart."""
+        return self.resolve_in(transaction, repository.unresolved_on(transaction, kind.value, listing_id), why)
 
     def resolve(self, fingerprints: Sequence[str], why: str) -> int:
         """`resolve_in` in a transaction of its own; writes nothing when none of them is open."""

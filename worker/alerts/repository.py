@@ -106,6 +106,14 @@ def unresolved(transaction: Transaction, fingerprints: Sequence[str]) -> list[st
     return found
 
 
+def unresolved_on(transaction: Transaction, kind: str, listing_id: str) -> Sequence[str]:
+    return transaction.scalars(
+        select(Anomaly.fingerprint).where(
+            Anomaly.kind == kind, Anomaly.listing_id == listing_id, Anomaly.state != AnomalyState.RESOLVED
+        )
+    ).all()
+
+
 def forget_alerts(transaction: Transaction, before: datetime, limit: int) -> int:
     """Delete messages that were sent, or given up, before `before`. Returns how many."""
     old = (

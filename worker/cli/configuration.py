@@ -22,7 +22,8 @@ from connectors.registry import ASKED, connector, connectors
 from worker.cli.exits import CommandError
 
 REFERENCES = ("env:", "file:")
-PLACEHOLDER = "placeholder-until-it-is-set"
+PLACEHOLDER = "placeholderUntilItIsSet000000000"
+"""Of the form of any secret: one that must be base64 of some length too."""
 
 
 @dataclass(slots=True)

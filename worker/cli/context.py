@@ -90,6 +90,13 @@ def channel_named(services: Services, name: str) -> str:
     return name
 
 
+def polled_channel_named(services: Services, name: str) -> str:
+    """`name`, if it is a configured channel that can be read."""
+    if channel_named(services, name) not in services.poll_seconds:
+        raise CommandError(f"The channel {name!r} cannot be polled: its orders are sent here, or imported from files.")
+    return name
+
+
 def caller() -> str:
     """Who runs this command, for the records of decisions."""
     try:

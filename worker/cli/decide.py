@@ -8,7 +8,7 @@ import typer
 
 from worker.cli.context import Config, Json, caller, channel_named, examples, opened
 from worker.cli.exits import CommandError, ExitCode
-from worker.cli.output import print_json, print_table, say
+from worker.cli.output import note, print_json, print_table, say
 
 holds = typer.Typer(help="What keeps writes back, and lifting it.", no_args_is_help=True)
 anomalies = typer.Typer(help="What an operator must know.", no_args_is_help=True)
@@ -176,6 +176,8 @@ def deliveries_replay(
 
     Running workers pick them up within seconds; without any, `trueup reconcile` does.
     """
+    from connectors.contract import Askable
+
     if not ids and not order:
         raise CommandError("Name deliveries by id, or a parked order with --order CHANNEL/ID.")
     with opened(config) as services:
@@ -188,12 +190,19 @@ def deliveries_replay(
             for channel, order_id in wanted
             if services.fetcher.accept(channel, order_id, caller())
         ]
+        awaited = [
+            f"{channel}/{order_id}"
+            for channel, order_id in wanted
+            if f"{channel}/{order_id}" in accepted and not isinstance(services.channels[channel], Askable)
+        ]
     missing = [str(entry) for entry in dict.fromkeys(ids or ()) if entry not in replayed]
     missing += [f"{channel}/{order_id}" for channel, order_id in wanted if f"{channel}/{order_id}" not in accepted]
     if json:
-        print_json({"replayed": replayed, "accepted": accepted, "not_found": missing})
+        print_json({"replayed": replayed, "accepted": accepted, "awaited": awaited, "not_found": missing})
     elif replayed or accepted:
         say(f"To be handled anew: {', '.join([*map(str, replayed), *accepted])}.")
+    if awaited:
+        note(f"Their channel cannot be asked, so they count when sent or imported once more: {', '.join(awaited)}.")
     if missing:
         message = (
             f"Not replayed: {', '.join(missing)}. There is no such delivery with its body kept, or the order is not"

@@ -10,6 +10,7 @@ import typer.core
 from worker.cli import decide, look, recover, serving, setup, tryout, work
 from worker.cli.context import examples
 from worker.cli.exits import MEANINGS, explained
+from worker.cli.imports import imports
 from worker.cli.links import links
 from worker.cli.output import note
 
@@ -76,6 +77,7 @@ app.add_typer(decide.deliveries, name="deliveries", rich_help_panel=LOOK)
 app.add_typer(decide.operations, name="operations", rich_help_panel=LOOK)
 
 app.command(rich_help_panel=ACT, epilog=examples("trueup poll", "trueup poll acme-shop"))(work.poll)
+app.add_typer(imports, name="import", rich_help_panel=ACT)
 app.command(rich_help_panel=ACT, epilog=examples("trueup reconcile", "trueup reconcile --json"))(work.reconcile)
 app.command(rich_help_panel=ACT, epilog=examples("trueup sweep"))(work.sweep)
 app.command(

@@ -30,7 +30,7 @@ def overview_of(services: Services) -> Overview:
         services.holds,
         services.anomalies,
         feed_seconds=settings.schedule.feed_seconds if isinstance(services.marketplace, Feed) else None,
-        poll_seconds={name: channel.poll_seconds for name, channel in settings.channels.items()},
+        poll_seconds=services.poll_seconds,
     )
 
 

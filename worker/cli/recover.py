@@ -64,9 +64,14 @@ def _recover(services: Services, copied_at: datetime | None, *, yes: bool) -> Se
     recovery = services.recovery
     copied_at = recovery.begin(copied_at)
     note(f"Nothing is written from here on. The copy is taken to be from {copied_at:%Y-%m-%d %H:%M:%S}Z.")
+    if silent := sorted(services.channels.keys() - services.poll_seconds.keys()):
+        note(
+            f"{', '.join(silent)} cannot be read again: have the orders since then sent again, or import them, before"
+            " you say yes."
+        )
     with progress("reading the feed and the channels") as move:
         services.feed.follow()
-        for number, name in enumerate(sorted(services.channels), start=1):
+        for number, name in enumerate(sorted(services.poll_seconds), start=1):
             while not services.poller.poll(name):
                 pass
             while services.fetcher.drain():

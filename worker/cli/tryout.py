@@ -20,6 +20,8 @@ def demo(
         typer.Option(help="Order lines to replay, with the columns of the data that comes along.", metavar="FILE"),
     ] = None,
     limit: Annotated[int, typer.Option(help="Most order lines to replay; 0 is all.", min=0)] = 6000,
+    marketplace: Annotated[str, typer.Option(help="Whose stock is kept true.", metavar="NAME")] = "sharetribe",
+    channel: Annotated[str, typer.Option(help="Whose sales are taken.", metavar="NAME")] = "shopify",
     seed: Annotated[int, typer.Option(help="What is random is the same for the same seed.")] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Stay up and print the addresses, until Ctrl-C.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures there.", metavar="FILE")] = None,
@@ -31,11 +33,18 @@ def demo(
     try:
         from worker.demo.main import Options
         from worker.demo.main import run as run_demo
+        from worker.demo.vendors import CHANNELS, MARKETPLACES
     except ModuleNotFoundError as error:
         raise CommandError(f"The demo needs more than is installed ({error.name}): {EXTRA}") from None
     if orders is not None and not orders.is_file():
         raise CommandError(f"{orders} is no file. Leave --orders out to replay the data that comes along.")
-    raise typer.Exit(run_demo(Options(orders=orders, limit=limit, seed=seed, keep=keep, json=json)))
+    for name, asked, known in (("--marketplace", marketplace, MARKETPLACES), ("--channel", channel, CHANNELS)):
+        if asked not in known:
+            raise CommandError(f"{name} {asked}: no demo knows that. Known are {', '.join(known)}.")
+    options = Options(
+        orders=orders, limit=limit, marketplace=marketplace, channel=channel, seed=seed, keep=keep, json=json
+    )
+    raise typer.Exit(run_demo(options))
 
 
 def sandbox(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.context import Config, Json, channel_named, opened
+from worker.cli.context import Config, Json, opened, polled_channel_named
 from worker.cli.exits import ExitCode
 from worker.cli.look import overview_of
 from worker.cli.output import ago, note, print_json, print_table, progress, say
@@ -30,7 +30,7 @@ def poll(
 
     found = []
     with opened(config, register=True) as services:
-        names = [channel_named(services, channel)] if channel else sorted(services.channels)
+        names = [polled_channel_named(services, channel)] if channel else sorted(services.poll_seconds)
         for name in names:
             error = None
             with progress(f"polling {name}") as move:
@@ -49,7 +49,7 @@ def poll(
         print_json({"channels": found, "pending": [asdict(pending) for pending in waiting.pending]})
     else:
         rows = [(entry["channel"], "read to its head" if entry["at_head"] else entry["error"]) for entry in found]
-        print_table(("Channel", "Orders"), rows, empty="No channel is configured.")
+        print_table(("Channel", "Orders"), rows, empty="No channel is configured that can be polled.")
         to_take, to_give_back = _pending(waiting.pending)
         say(f"{to_take} units wait to be taken and {to_give_back} to be given back. See them with `trueup plan`.")
     if any(entry["error"] for entry in found):

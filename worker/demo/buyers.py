@@ -10,7 +10,8 @@ from enum import StrEnum
 from random import Random
 
 from worker.demo.catalogue import Catalogue, Supply
-from worker.demo.control import Control, RefusedError
+from worker.demo.control import RefusedError
+from worker.demo.vendors import Marketplace
 
 LINES_PER_BUYER = 12
 LONGEST_STAY_LINES = 400
@@ -64,7 +65,7 @@ def plan(catalogue: Catalogue, order_lines: int, seed: int) -> Sequence[Purchase
 class Buyers:
     """Carries the purchases out, in a thread of its own, at the pace of the shop."""
 
-    def __init__(self, marketplace: Control, purchases: Sequence[Purchase]) -> None:
+    def __init__(self, marketplace: Marketplace, purchases: Sequence[Purchase]) -> None:
         self._marketplace = marketplace
         self._acts = sorted(
             [(purchase.begins_at, 0, index) for index, purchase in enumerate(purchases)]
@@ -116,25 +117,20 @@ class Buyers:
 
     def _begin(self, index: int) -> None:
         purchase = self._purchases[index]
-        body = {"listing_id": purchase.listing_id, "quantity": purchase.units}
         try:
-            begun = self._marketplace.post("/purchases", body)
+            self._under_way[index] = self._marketplace.begin(purchase.listing_id, purchase.units)
         except RefusedError:
             self.turned_away += 1
             return
-        self._under_way[index] = begun["id"]
         if purchase.fate is not Fate.ABANDONED:
-            self._step(index, "pay")
+            self._marketplace.pay(self._under_way[index])
 
     def _end(self, index: int) -> None:
         if index not in self._under_way:
             return
         fate = self._purchases[index].fate
         if fate is Fate.ABANDONED:
-            self._step(index, "expire")
+            self._marketplace.expire(self._under_way[index])
         elif fate is Fate.CANCELLED:
-            self._step(index, "cancel")
+            self._marketplace.cancel(self._under_way[index])
         self.ended[fate] += 1
-
-    def _step(self, index: int, step: str) -> None:
-        self._marketplace.post(f"/purchases/{self._under_way[index]}/{step}")

@@ -43,7 +43,7 @@ class Control:
 
 
 def _content(response: httpx.Response) -> Any:
-    if response.status_code == 409:
+    if response.status_code in (400, 409):
         raise RefusedError(response.text)
     response.raise_for_status()
     return response.json()

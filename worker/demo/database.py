@@ -29,6 +29,7 @@ PENDING = """
     WHERE applied <> committed - waived AND listing_id NOT IN (
         SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved')
 """
+SWEPT_AT = "SELECT min(swept_at) AS swept_at FROM listings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Work:
     """Pairs that differ on listings without an open oversell."""
     feed_read_at: datetime | None
     poll_read_at: datetime | None
+    swept_at: datetime | None
+    """When the last sweep that met every listing began."""
     orders: int
 
     @property
@@ -100,6 +103,7 @@ class Database:
             pending=self._number(PENDING),
             feed_read_at=read_at.get("feed"),
             poll_read_at=next((moment for name, moment in read_at.items() if name.startswith("orders:")), None),
+            swept_at=next((_moment(row.swept_at) for row in self._rows(SWEPT_AT)), None),
             orders=self._number("SELECT count(*) FROM orders"),
         )
 

@@ -23,15 +23,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from config import loading, logging
 from config.settings import LogSettings
 from connectors.clock import SystemClock
-from worker.demo import buyers, catalogue, observations, proof, quiet, replay, report, sales, sandboxes, setting
+from worker.demo import buyers, catalogue, proof, quiet, replay, report, sales, setting, vendors
 from worker.demo.catalogue import Catalogue
-from worker.demo.control import Control
 from worker.demo.database import Database
 from worker.demo.processes import ProcessFailureError, ServerProcess
 from worker.demo.proof import Difference, Expected
 from worker.demo.replay import Replay
 from worker.demo.report import Outcome, Usage
 from worker.demo.shop import Shop
+from worker.demo.vendors.base import DROPPED, DUPLICATED, LOST_AFTER, LOST_BEFORE, REORDERED, Secret, Vendor
+from worker.housekeeping import hook_address
 
 DEFAULT_SEED = 1
 MOST_WAITING_DELIVERIES = 400
@@ -48,6 +49,10 @@ class Options:
     """Order lines to place; 0 is all."""
     orders: Path | None = None
     """A file with the columns of the packaged data; None replays those."""
+    marketplace: str = "sharetribe"
+    """A name of `vendors.MARKETPLACES`."""
+    channel: str = "shopify"
+    """A name of `vendors.CHANNELS`."""
     seed: int = DEFAULT_SEED
     keep: bool = False
     """Whether to stay up afterwards until Ctrl-C."""
@@ -68,6 +73,8 @@ def run(options: Options) -> int:
         return _refused(options, str(error))
     planned = replay.plan(lines, limit=options.limit)
     del lines
+    if not vendors.CHANNELS[options.channel].returns_units:
+        planned = replay.whole_orders_only(planned)
     if not planned.lines:
         return _refused(options, "There is no sale to replay in these lines.")
     try:
@@ -121,20 +128,15 @@ class Scene:
 
     def _start(self, stack: ExitStack) -> None:
         options = self._options
-        marketplace, self._marketplace_options = sandboxes.start_marketplace(self._folder, options.seed)
-        stack.enter_context(marketplace)
-        shop, self._shop_options = sandboxes.start_shop(self._folder, options.seed)
-        stack.enter_context(shop)
-        self._marketplace = stack.enter_context(Control(marketplace.wait_until_ready()["url"]))
-        self._shop = stack.enter_context(Control(shop.wait_until_ready()["url"]))
-        setting.put_on_sale(self._marketplace, self._catalogue)
+        self._marketplace = vendors.MARKETPLACES[options.marketplace](options.seed)
+        self._shop = vendors.CHANNELS[options.channel](options.seed)
+        for vendor in (self._marketplace, self._shop):
+            stack.enter_context(vendor.start(self._folder))
+        for vendor in (self._marketplace, self._shop):
+            stack.enter_context(vendor.connect())
+        setting.put_on_sale(self._marketplace, self._shop, self._catalogue)
         self._configuration = setting.write_configuration(
-            self._folder,
-            marketplace=self._marketplace,
-            marketplace_options=self._marketplace_options,
-            shop=self._shop,
-            shop_options=self._shop_options,
-            database_url=options.database,
+            self._folder, self._marketplace, self._shop, database_url=options.database
         )
         links = setting.prepare(self._configuration, self._catalogue)
         settings = loading.load(self._configuration, {})
@@ -151,19 +153,34 @@ class Scene:
             highlight=False,
         )
         say(
-            f"Of the webhooks {sandboxes.DUPLICATED:.0%} come twice, {sandboxes.REORDERED:.0%} late and"
-            f" {sandboxes.DROPPED:.0%} never; of the stock writes {sandboxes.LOST_AFTER:.0%} lose their answer and"
-            f" {sandboxes.LOST_BEFORE:.0%} never arrive; buyers take units meanwhile.",
+            f"Of the webhooks {DUPLICATED:.0%} come twice, {REORDERED:.0%} late and {DROPPED:.0%} never; of the stock"
+            f" writes {LOST_AFTER:.0%} lose their answer and {LOST_BEFORE:.0%} never arrive; buyers take units"
+            " meanwhile.",
             highlight=False,
         )
         say(
-            f"Shortened for the demo: the feed is read every {setting.FEED_SECONDS} s and the shop every"
+            f"Shortened for the demo: {self._reading()} and the shop every"
             f" {setting.POLL_SECONDS} s, a lost write counts as absent after {setting.SETTLE_AFTER_SECONDS} s, a"
             f" listing closes after {setting.CLOSE_AFTER_SECONDS} s at zero, the shop allows more calls and repeats"
             " webhooks sooner. The shop's channel, new and in shadow, was confirmed by the demo itself.",
             style="dim",
             highlight=False,
         )
+
+    def _reading(self) -> str:
+        if self._marketplace.feed:
+            return f"the feed is read every {setting.FEED_SECONDS} s"
+        return f"the marketplace, which has no feed, is read every {setting.SWEEP_SECONDS} s"
+
+    @staticmethod
+    def _credentials(role: str, vendor: Vendor) -> Mapping[str, str]:
+        """What one gets in with, for people who try it by hand."""
+        shown: dict[str, str] = {}
+        for name, option in vendor.account(vendor.control.url).items():
+            values = [option] if isinstance(option, str | int | Secret) else option
+            plain = [str(each.value if isinstance(each, Secret) else each) for each in values]
+            shown[f"{role} {name.replace('_', ' ')}"] = " ".join(plain)
+        return shown
 
     def play(self) -> Outcome:
         """Replay, wait until it is quiet, prove."""
@@ -181,7 +198,7 @@ class Scene:
         seconds = self._clock.monotonic() - started
         usage = Usage.of(self._trueup.ask("usage"))
         # Before the proof, which asks the vendors as well.
-        marketplace_counts, shop_counts = self._marketplace.get("/counts"), self._shop.get("/counts")
+        marketplace_counts, shop_counts = self._marketplace.counts(), self._shop.counts()
         proved = self._prove(purchases.line_ids)
         differences = [*restless, *proved.differences]
         return Outcome(
@@ -190,8 +207,10 @@ class Scene:
             proof=proved,
             operations=self._database.operations(),
             anomalies=self._database.anomalies(),
-            marketplace_counts=marketplace_counts,
-            shop_counts=shop_counts,
+            marketplace_calls=self._marketplace.calls(marketplace_counts),
+            writes=self._marketplace.writes(marketplace_counts),
+            channel_calls=self._shop.calls(shop_counts),
+            webhooks=self._shop.webhooks(shop_counts),
             bought=self._bought,
             seconds=seconds,
             usage=usage,
@@ -207,14 +226,12 @@ class Scene:
         facts = {
             **self._endpoints(),
             "configuration": str(self._configuration),
-            "client id": self._marketplace_options["client_id"],
-            "client secret": self._marketplace_options["client_secret"],
-            "shop token": self._shop_options["access_token"],
-            "webhook secret": self._shop_options["client_secret"],
+            **self._credentials("marketplace", self._marketplace),
+            **self._credentials("shop", self._shop),
         }
         say()
         for name, value in facts.items():
-            say(f"{name:15} {value}", highlight=False, soft_wrap=True)
+            say(f"{name:27} {value}", highlight=False, soft_wrap=True)
         say("The sandboxes show their whole state under /_control/state.")
         say("All stays up until Ctrl-C.")
         stopped = threading.Event()
@@ -230,6 +247,7 @@ class Scene:
         )
         self._receiver_url: str = self._trueup.wait_until_ready()["url"]
         setting.subscribe(self._configuration, self._receiver_url)
+        self._shop.send_to(hook_address(self._receiver_url, setting.CHANNEL))
 
     def _place(self, progress: Progress) -> Shop:
         total = len(self._replay.lines)
@@ -294,15 +312,15 @@ class Scene:
         )
         return proof.check(
             expected,
-            observations.shop_lines(self._shop.url, self._shop_options["access_token"]),
-            observations.marketplace_listings(self._marketplace),
+            self._shop.committed(),
+            self._marketplace.listings(),
             self._database.books(),
         )
 
     def _endpoints(self) -> Mapping[str, str]:
         return {
-            "marketplace": self._marketplace.url,
-            "shop": self._shop.url,
+            "marketplace": self._marketplace.control.url,
+            "shop": self._shop.control.url,
             "receiver": f"{self._receiver_url}/hooks/{setting.CHANNEL}",
             "metrics": f"{self._receiver_url}/metrics",
         }

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connectors.clock import Clock
-from worker.demo.control import Control
 from worker.demo.database import Database, Work
+from worker.demo.vendors import Channel, Marketplace
 
 LOOK_SECONDS = 0.2
 PATIENCE_SECONDS = 240.0
@@ -30,12 +30,14 @@ class _Sight:
     work: Work
     unsent: Mapping[str, int]
     sequence: int
+    marketplace_read_at: datetime | None
+    """Up to when its changes are known for certain."""
 
 
 def wait_until_quiet(
     database: Database,
-    shop: Control,
-    marketplace: Control,
+    shop: Channel,
+    marketplace: Marketplace,
     *,
     orders: int,
     clock: Clock,
@@ -65,10 +67,10 @@ def wait_until_quiet(
         clock.sleep(LOOK_SECONDS)
 
 
-def _look(database: Database, shop: Control, marketplace: Control) -> _Sight:
-    waiting = {name: count for name, count in shop.get("/quiet").items() if name != "quiet"}
-    sequence = marketplace.get("/counts")["last_sequence"]
-    return _Sight(database.work(), waiting, sequence)
+def _look(database: Database, shop: Channel, marketplace: Marketplace) -> _Sight:
+    waiting, sequence = shop.pending(), marketplace.changes()
+    work = database.work()
+    return _Sight(work, waiting, sequence, work.feed_read_at if marketplace.feed else work.swept_at)
 
 
 def _moves(sight: _Sight) -> object:
@@ -82,6 +84,6 @@ def _left(sight: _Sight, orders: int, placed_at: datetime, changed_at: datetime)
         left["orders not known"] = orders - sight.work.orders
     if sight.work.poll_read_at is None or sight.work.poll_read_at < placed_at + SETTLING:
         left["shop's last changes not polled"] = 1
-    if sight.work.feed_read_at is None or sight.work.feed_read_at <= changed_at:
+    if sight.marketplace_read_at is None or sight.marketplace_read_at <= changed_at:
         left["marketplace's last changes not read"] = 1
     return left

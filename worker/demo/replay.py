@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from worker.demo.sales import SalesLine
 
@@ -70,6 +70,8 @@ class Replay:
     unmatched_units: int
     """Cancelled units that no earlier order of the replay had: most cancel sales of earlier months."""
     unmatched_lines: int
+    inexpressible_units: int = 0
+    """Cancelled units that stay sold, because the shop cannot take back a part of an order."""
 
     @property
     def units_committed(self) -> int:
@@ -162,3 +164,27 @@ def plan(lines: Iterable[SalesLine], *, limit: int = 0) -> Replay:
         unmatched_units=sum(planning.unmatched),
         unmatched_lines=len(planning.unmatched),
     )
+
+
+def whole_orders_only(planned: Replay) -> Replay:
+    """The same for a shop that takes back whole orders or nothing.
+
+    An order of which nothing remains is cancelled where its last part was given back. Of every other order all stays
+    sold.
+    """
+    kept = {key.order for key, committed in planned.committed.items() if committed}
+    units: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for key, line in planned.lines.items():
+        units[key.order].append((key.position, line.units))
+    last = {step.order: index for index, step in enumerate(planned.steps) if isinstance(step, GiveBack)}
+    steps: list[Step] = []
+    inexpressible = 0
+    for index, step in enumerate(planned.steps):
+        if isinstance(step, PlaceOrder):
+            steps.append(step)
+        elif step.order in kept:
+            inexpressible += sum(given for _, given in step.parts)
+        elif last[step.order] == index:
+            steps.append(GiveBack(step.order, tuple(units[step.order])))
+    committed = {key: line.units if key.order in kept else 0 for key, line in planned.lines.items()}
+    return replace(planned, steps=steps, committed=committed, inexpressible_units=inexpressible)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from worker.demo.catalogue import Catalogue
 from worker.demo.database import Operations
 from worker.demo.proof import Difference, Proof
 from worker.demo.replay import Replay
+from worker.demo.vendors.base import Webhooks, Writes
 
 SHOWN_DIFFERENCES = 20
-WRITE = "stock/compare_and_set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,11 @@ class Outcome:
     proof: Proof
     operations: Operations
     anomalies: Mapping[str, Mapping[str, int]]
-    marketplace_counts: Mapping[str, Any]
-    """The control surface's `/counts`, as are the next."""
-    shop_counts: Mapping[str, Any]
+    marketplace_calls: int
+    """Requests that trueup made, as are the next but one."""
+    writes: Writes
+    channel_calls: int
+    webhooks: Webhooks
     bought: Mapping[str, int]
     """Purchases on the marketplace by how they ended, and who was turned away."""
     seconds: float
@@ -57,20 +59,12 @@ class Outcome:
     """The proof's, and what kept it from becoming quiet."""
 
     @property
-    def writes(self) -> int:
-        """Compare-and-sets that trueup sent, whatever became of them."""
-        return int(self.marketplace_counts["calls"].get(WRITE, 0))
-
-    @property
     def line_count(self) -> int:
         return len(self.replay.lines)
 
-    def outcome_of(self, operation: str, outcome: str) -> int:
-        return int(self.marketplace_counts["outcomes"].get(operation, {}).get(outcome, 0))
-
     def as_json(self) -> Mapping[str, Any]:
         """For programs. Units are of listings unless the name says otherwise."""
-        replay, proof = self.replay, self.proof
+        replay, proof, writes = self.replay, self.proof, self.writes
         per_second = 1 / self.seconds if self.seconds else 0.0
         return {
             "orders": replay.orders,
@@ -79,6 +73,7 @@ class Outcome:
             "write_offs": replay.write_offs,
             "unmatched": replay.unmatched_units,
             "unmatched_lines": replay.unmatched_lines,
+            "inexpressible": replay.inexpressible_units,
             "units_committed": proof.units_committed,
             "units_applied": proof.units_applied,
             "units_pending": proof.units_pending,
@@ -87,43 +82,36 @@ class Outcome:
             "links": len(self.catalogue.links),
             "pairs": proof.pairs,
             "mismatches": len(self.differences),
-            "compare_and_sets": self.writes,
-            "compare_and_sets_applied": self.outcome_of(WRITE, "applied"),
-            "stock_mismatches_retried": self.outcome_of(WRITE, "old-total-mismatch"),
+            "compare_and_sets": writes.sent,
+            "compare_and_sets_applied": writes.applied,
+            "stock_mismatches_retried": writes.refused,
             "unknown_outcomes": self.operations.unknown,
             "unknown_settled": self.operations.settled,
             "absent_revoked": self.operations.absent_revoked,
-            "marketplace_calls": sum(self.marketplace_counts["calls"].values()),
+            "marketplace_calls": self.marketplace_calls,
             "channel_calls": self.channel_calls,
-            "closed": self.outcome_of("listings/close", "ok"),
-            "reopened": self.outcome_of("listings/open", "ok"),
+            "closed": writes.closings,
+            "reopened": writes.openings,
             "oversold_listings": proof.oversold_listings,
             "units_missing": proof.units_missing,
             "anomalies": {kind: counts["open"] for kind, counts in self.anomalies.items() if counts["open"]},
             "anomalies_resolved": {
                 kind: counts["resolved"] for kind, counts in self.anomalies.items() if counts["resolved"]
             },
-            "webhooks": self.shop_counts["deliveries"],
+            "webhooks": asdict(self.webhooks),
             "buyers": self.bought,
             "backlog": self.backlog,
             "seconds": round(self.seconds, 3),
             "cpu_seconds": round(self.usage.cpu_seconds, 3),
             "peak_rss_mb": round(self.usage.peak_rss_mb, 1),
             "half_way_peak_rss_mb": round(self.half_way_peak_rss_mb, 1),
-            "writes_per_line": round(self.writes / self.line_count, 4),
-            "writes_per_listing": round(self.writes / proof.listings, 4),
+            "writes_per_line": round(writes.sent / self.line_count, 4),
+            "writes_per_listing": round(writes.sent / proof.listings, 4),
             "lines_per_second": round(self.line_count * per_second, 1),
-            "writes_per_second": round(self.writes * per_second, 1),
+            "writes_per_second": round(writes.sent * per_second, 1),
             "lines_per_cpu_second": round(self.line_count / self.usage.cpu_seconds, 1),
             "endpoints": self.endpoints,
         }
-
-    @property
-    def channel_calls(self) -> int:
-        """Requests trueup made to the shop; the counts beside them are of points and refusals."""
-        return sum(
-            count for name, count in self.shop_counts["calls"].items() if name.startswith(("graphql/", "access_token"))
-        )
 
 
 def write_json(outcome: Outcome, path: Path) -> None:
@@ -164,12 +152,10 @@ def conclusion(outcome: Outcome) -> str:
 
 
 def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
-    proof, replay = outcome.proof, outcome.replay
-    webhooks = outcome.shop_counts["deliveries"]
-    lost = outcome.marketplace_counts["faults"].get(WRITE, {})
+    proof, replay, writes, webhooks = outcome.proof, outcome.replay, outcome.writes, outcome.webhooks
     buyers = ", ".join(f"{count:,} {how}" for how, count in outcome.bought.items())
-    when_lost = f"{lost.get('drop_after', 0):,} after the write and {lost.get('drop_before', 0):,} before it"
-    reopened = outcome.outcome_of("listings/open", "ok")
+    when_lost = f"{writes.lost_after:,} after the write and {writes.lost_before:,} before it"
+    inexpressible = (replay.inexpressible_units, "cancelled units that the shop cannot express: they stay sold")
     return [
         (
             outcome.line_count,
@@ -177,18 +163,19 @@ def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
         ),
         (replay.not_products, f"lines left out that are no products, and {replay.write_offs:,} stock write-offs"),
         (replay.unmatched_units, "cancelled units of earlier months, which no order here had"),
+        *([inexpressible] if replay.inexpressible_units else []),
         (
-            webhooks.get("dropped", 0),
-            f"webhooks dropped, {webhooks.get('duplicated', 0):,} sent twice, {webhooks.get('reordered', 0):,} late",
+            webhooks.dropped,
+            f"webhooks dropped, {webhooks.duplicated:,} sent twice, {webhooks.reordered:,} late",
         ),
         (
             sum(outcome.bought.values()),
             f"buyers on the marketplace: {buyers}",
         ),
         (proof.units_committed, "units sold by the shop in the end, cancellations given back"),
-        (proof.units_applied, f"units taken from {proof.listings:,} listings, by {outcome.writes:,} compare-and-sets"),
+        (proof.units_applied, f"units taken from {proof.listings:,} listings, by {writes.sent:,} stock writes"),
         (
-            outcome.outcome_of(WRITE, "old-total-mismatch"),
+            writes.refused,
             "of those met a buyer who was quicker, and were planned again",
         ),
         (
@@ -196,8 +183,8 @@ def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
             f"answers lost, {when_lost}; {outcome.operations.settled:,} settled from the marketplace's records",
         ),
         (
-            outcome.outcome_of("listings/close", "ok"),
-            f"closings at zero, {reopened:,} reopenings; closed now: {proof.closed_listings:,}",
+            writes.closings,
+            f"closings at zero, {writes.openings:,} reopenings; closed now: {proof.closed_listings:,}",
         ),
         (proof.oversold_listings, f"listings oversold, {proof.units_missing:,} units missing in all"),
         (round(outcome.seconds, 1), "seconds until all was quiet"),

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from config import loading
 from connectors.contract import Hooks
 from worker.demo.catalogue import Catalogue
-from worker.demo.control import Control
+from worker.demo.vendors import Channel, Marketplace
+from worker.demo.vendors.base import Option, Secret, Vendor
 from worker.housekeeping import hook_address
 from worker.links import Links
 from worker.services import Services
@@ -28,6 +28,8 @@ from worker.store.tables import HoldReason, HoldScope
 CHANNEL = "shop"
 
 FEED_SECONDS = 1
+SWEEP_SECONDS = 5
+"""Where there is no feed."""
 POLL_SECONDS = 5
 SETTLE_AFTER_SECONDS = 3
 CLOSE_AFTER_SECONDS = 0
@@ -39,19 +41,14 @@ url = "file:database_url"
 
 [marketplace]
 name = "marketplace"
-connector = "sharetribe"
-base_url = "{marketplace_url}"
-client_id = "{client_id}"
-client_secret = "file:marketplace_secret"
+connector = "{marketplace}"
+{marketplace_account}
 
 [channels.{channel}]
-connector = "shopify"
-seller = "{seller}"
+connector = "{shop}"
+{seller}
 counted_from = {counted_from}
-shop = "{shop_domain}"
-base_url = "{shop_url}"
-access_token = "file:shop_token"
-webhook_secrets = ["file:webhook_secret"]
+{shop_account}
 
 [policy]
 settle_after_seconds = {settle_after}
@@ -59,6 +56,7 @@ close_after_seconds = {close_after}
 
 [schedule]
 feed_seconds = {feed}
+sweep_seconds = {sweep}
 poll_seconds = {poll}
 upkeep_seconds = 1
 reconcile_seconds = 2
@@ -72,66 +70,62 @@ level = "warning"
 format = "json"
 """
 
-BATCH_LISTINGS = 500
 PAST = timedelta(days=30)
 """How long ago the listings were made: their opening stock is no news."""
 
 
-def put_on_sale(marketplace: Control, catalogue: Catalogue) -> None:
-    """Create the listings with their opening stock, as a seller did some time ago."""
-    made_at = (datetime.now(UTC) - PAST).isoformat()
-    for start in range(0, len(catalogue.listings), BATCH_LISTINGS):
-        listings = [
-            {
-                "id": listing.listing_id,
-                "title": f"Article {listing.title}",
-                "stock": listing.opening,
-                "created_at": made_at,
-                "metadata": {"sku": listing.title},
-            }
-            for listing in catalogue.listings[start : start + BATCH_LISTINGS]
-        ]
-        marketplace.post("/listings", {"listings": listings, "events": False})
+def put_on_sale(marketplace: Marketplace, shop: Channel, catalogue: Catalogue) -> None:
+    """What both sides sell, before trueup begins."""
+    marketplace.put_on_sale(catalogue.listings, datetime.now(UTC) - PAST)
+    shop.stock(sorted({link.sku for link in catalogue.links}))
 
 
-def write_configuration(
-    folder: Path,
-    *,
-    marketplace: Control,
-    marketplace_options: Mapping[str, Any],
-    shop: Control,
-    shop_options: Mapping[str, Any],
-    database_url: str | None,
-) -> Path:
+def write_configuration(folder: Path, marketplace: Marketplace, shop: Channel, *, database_url: str | None) -> Path:
     """Write `trueup.toml` and the secrets it refers to; returns its path."""
-    seller = marketplace.get("/state", adjustments="false")["provider_id"]
-    for name, value in {
-        "database_url": database_url or f"sqlite:///{folder / 'trueup.db'}",
-        "marketplace_secret": marketplace_options["client_secret"],
-        "shop_token": shop_options["access_token"],
-        "webhook_secret": shop_options["client_secret"],
-    }.items():
-        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(value)
+    seller = marketplace.seller()
+    _write_secret(folder / "database_url", database_url or f"sqlite:///{folder / 'trueup.db'}")
     path = folder / "trueup.toml"
     path.write_text(
         CONFIGURATION.format(
             channel=CHANNEL,
-            marketplace_url=marketplace.url,
-            client_id=marketplace_options["client_id"],
-            seller=seller,
+            marketplace=marketplace.connector,
+            marketplace_account=_account(folder, "marketplace", marketplace),
+            shop=shop.connector,
+            shop_account=_account(folder, "shop", shop),
+            seller="any_seller = true" if seller is None else f"seller = {json.dumps(seller)}",
             # Shops stamp whole seconds: the first order must not seem older than the channel.
             counted_from=(datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="seconds"),
-            shop_domain=shop_options["shop_domain"],
-            shop_url=shop.url,
             settle_after=SETTLE_AFTER_SECONDS,
             close_after=CLOSE_AFTER_SECONDS,
             feed=FEED_SECONDS,
+            sweep=86400 if marketplace.feed else SWEEP_SECONDS,
             poll=POLL_SECONDS,
         ),
         encoding="utf-8",
     )
     return path
+
+
+def _account(folder: Path, role: str, vendor: Vendor) -> str:
+    """The vendor's settings as lines; each secret becomes a file and a reference to it."""
+
+    def written(name: str, option: Option) -> str:
+        if isinstance(option, Secret):
+            file = folder / f"{role}_{name}"
+            _write_secret(file, option.value)
+            return f'"file:{file.name}"'
+        if isinstance(option, str | int):
+            # Texts, numbers and truth are the same in JSON and TOML.
+            return json.dumps(option)
+        return f"[{', '.join(written(f'{name}_{number}', each) for number, each in enumerate(option))}]"
+
+    options = vendor.account(vendor.control.url).items()
+    return "\n".join(f"{name} = {written(name, option)}" for name, option in options)
+
+
+def _write_secret(path: Path, value: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(value)
 
 
 def prepare(configuration: Path, catalogue: Catalogue) -> int:
@@ -147,11 +141,11 @@ def prepare(configuration: Path, catalogue: Catalogue) -> int:
 
 
 def subscribe(configuration: Path, receiver_url: str) -> None:
-    """Register the channel's webhooks at the shop."""
+    """Register the channel's webhooks at the shop, where it sends any."""
     with closing(Services(loading.load(configuration, {}))) as services:
         channel = services.channels[CHANNEL]
-        assert isinstance(channel, Hooks)  # noqa: S101  the demo's channel has webhooks
-        channel.subscribe(hook_address(receiver_url, CHANNEL))
+        if isinstance(channel, Hooks):
+            channel.subscribe(hook_address(receiver_url, CHANNEL))
 
 
 def links_csv(catalogue: Catalogue) -> str:

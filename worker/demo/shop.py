@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from connectors.clock import Clock
-from worker.demo.control import Control
 from worker.demo.replay import GiveBack, LineKey, PlaceOrder, Replay, Step
+from worker.demo.vendors import Channel
 
 BATCH_LINES = 300
 MOST_UNSENT = 64
@@ -17,9 +17,9 @@ LOOK_SECONDS = 0.01
 class Shop:
     """Places a replay on the shop."""
 
-    def __init__(self, control: Control, clock: Clock, *, has_room: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, channel: Channel, clock: Clock, *, has_room: Callable[[], bool] = lambda: True) -> None:
         """`has_room` tells whether trueup has few enough deliveries waiting to be sent more."""
-        self._control = control
+        self._channel = channel
         self._clock = clock
         self._has_room = has_room
         self.line_ids: dict[LineKey, str] = {}
@@ -39,24 +39,15 @@ class Shop:
             on_progress(self.lines_placed)
 
     def _place_orders(self, batch: Sequence[PlaceOrder]) -> None:
-        orders = [{"lines": [{"sku": line.sku, "quantity": line.units} for line in order.lines]} for order in batch]
-        placed = self._control.post("/orders", {"orders": orders})["orders"]
-        for order, answer in zip(batch, placed, strict=True):
-            self.order_ids[order.order] = str(answer["id"])
-            for position, line_id in enumerate(answer["lines"]):
-                self.line_ids[LineKey(order.order, position)] = str(line_id)
+        for order, (order_id, line_ids) in zip(batch, self._channel.place(batch), strict=True):
+            self.order_ids[order.order] = order_id
+            for position, line_id in enumerate(line_ids):
+                self.line_ids[LineKey(order.order, position)] = line_id
             self.lines_placed += len(order.lines)
 
     def _give_back(self, step: GiveBack) -> None:
-        lines = [
-            {
-                "line_id": int(self.line_ids[LineKey(step.order, position)]),
-                "quantity": units,
-                "restock_type": "CANCEL",
-            }
-            for position, units in step.parts
-        ]
-        self._control.post(f"/orders/{self.order_ids[step.order]}/refund", {"lines": lines})
+        parts = {self.line_ids[LineKey(step.order, position)]: units for position, units in step.parts}
+        self._channel.give_back(self.order_ids[step.order], parts)
         self.refunds += 1
 
     def _wait_for_room(self) -> None:
@@ -66,8 +57,8 @@ class Shop:
     @property
     def unsent(self) -> int:
         """Webhooks about to be sent; those held back on purpose are not among them."""
-        waiting = self._control.get("/quiet")
-        return int(waiting["queued"] + waiting["in_flight"])
+        waiting = self._channel.pending()
+        return waiting["queued"] + waiting["in_flight"]
 
 
 def _batches(steps: Sequence[Step]) -> Iterator[Sequence[PlaceOrder] | GiveBack]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Channel, Gone, Order
+from connectors.contract import Askable, Channel, Gone, Order
 from connectors.errors import ConnectorError, RateLimited, Unauthorized, Unavailable, Unreadable
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
@@ -65,12 +66,19 @@ class Fetcher:
         if channel is None:
             self._park(row, f"channel {row.channel} is not configured (any more)")
             return
+        if not isinstance(channel, Askable):
+            self._park(
+                row,
+                f"only its channel could tell what it is now, and {row.channel} cannot be asked: have it sent again"
+                " with a higher revision, or import it from a file",
+            )
+            return
         if not self._accounts.grant(HoldScope.CHANNEL, row.channel):
             self._give_back(row, lease_until, self._clock.now() + RESTS, None)
             return
         try:
             with self._accounts.calling(HoldScope.CHANNEL, row.channel):
-                snapshot = channel.order(row.order_id)
+                snapshot = _later(channel.order(row.order_id), row.fetched_at)
         except StorageUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  whatever a connector raises, its neighbours are fetched
@@ -127,15 +135,29 @@ class Fetcher:
                 done = row.looks + 1
                 following = row.placed_at + LOOKS_AFTER[done] if done < len(LOOKS_AFTER) else None
                 repository.set_look(transaction, row.id, done, following)
-                if row.counts:
+                if row.counts and isinstance(self._channels.get(row.channel), Askable):
                     repository.ask_for_fetch(transaction, row.channel, [row.order_id], now)
             return len(rows)
 
     def accept(self, channel: str, order_id: str, by: str) -> bool:
-        """Let a parked order count after all, on a person's word. Returns False when it is not parked."""
+        """Let a parked order count after all, on a person's word. Returns False when it is not parked.
+
+        Where the channel cannot be asked for it, it counts when it comes again, sent or in a file.
+        """
+        fetch_at = self._clock.now() if isinstance(self._channels.get(channel), Askable) else None
         with self._store.write() as transaction:
-            accepted = repository.accept_parked_order(transaction, channel, order_id, by, self._clock.now())
+            accepted = repository.accept_parked_order(transaction, channel, order_id, by, fetch_at)
             if accepted:
                 resolved = parked_order(channel, order_id, "").fingerprint
                 self._anomalies.resolve_in(transaction, [resolved], f"accepted by {by}")
             return accepted
+
+
+def _later(snapshot: Order | Gone, held_since: datetime | None) -> Order | Gone:
+    """`snapshot`, which was asked for after another had been stored, so that it is the later of both: whichever host
+    read that one, and whatever its clock said.
+    """
+    read_at = snapshot.fetched_at
+    if read_at is None or held_since is None or read_at > held_since:
+        return snapshot
+    return replace(snapshot, fetched_at=held_since + timedelta(microseconds=1))

@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import MAX_QUANTITY, Channel, Order, OrderPage, OrderRef, UnreadableOrder
+from connectors.contract import MAX_QUANTITY, Askable, Channel, Order, OrderPage, OrderRef, Polled, UnreadableOrder
 from connectors.errors import ConnectorError
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
 from worker.intake.service import Intake, failure_reason, parked_order
-from worker.intake.snapshots import NEVER_SEEN
+from worker.intake.snapshots import NEVER_SEEN, digest
 from worker.store import StorageUnavailable, Store, Transaction, cursors
 from worker.store.tables import HoldScope
 from worker.store.types import LONGEST_IDENTIFIER
@@ -56,10 +57,13 @@ class Poller:
         poll ends the waiting.
 
         Each page and the cursor behind it are one transaction, so a crash repeats at most a page, without harm. Raises
-        what the connector raises, and `Unavailable` or `Unauthorized` when the account rests or is stopped.
+        what the connector raises, and `Unavailable` or `Unauthorized` when the account rests or is stopped. A channel
+        that cannot be read has nothing to be read.
         """
-        self._accounts.admit(HoldScope.CHANNEL, name)
         channel = self._channels[name]
+        if not isinstance(channel, Polled):
+            return True
+        self._accounts.admit(HoldScope.CHANNEL, name)
         deadline = self._clock.monotonic() + within.total_seconds()
         correlation = f"poll-{uuid.uuid4().hex[:16]}"
         try:
@@ -85,6 +89,9 @@ class Poller:
         It reaches back that far, or further if the last complete pass is longer ago than usual, so that what became
         visible in between is not missed.
         """
+        channel = self._channels[name]
+        if not isinstance(channel, Askable):
+            return 0
         began_at = self._clock.now()
         with self._store.read() as transaction:
             last = cursors.cursor(transaction, late_name(name))
@@ -94,7 +101,7 @@ class Poller:
         correlation = f"late-{uuid.uuid4().hex[:16]}"
         missing = 0
         self._accounts.admit(HoldScope.CHANNEL, name)
-        pages = iter(self._channels[name].recent(since))
+        pages = iter(channel.recent(since))
         while True:
             with self._accounts.calling(HoldScope.CHANNEL, name):
                 page = next(pages, None)
@@ -107,7 +114,7 @@ class Poller:
             log.info("late_orders_found", channel=name, count=missing)
         return missing
 
-    def _cursor(self, name: str, channel: Channel) -> str:
+    def _cursor(self, name: str, channel: Polled) -> str:
         with self._store.read() as transaction:
             held = cursors.cursor(transaction, cursor_name(name))
             if held is not None:
@@ -127,6 +134,7 @@ class Poller:
             with self._store.write() as transaction:
                 put_off = LONGEST_PUT_OFF if page.more else None
                 self._intake.take_in(transaction, name, page.orders, correlation, put_off=put_off)
+                _note_polled(transaction, name, page.orders)
                 self._move_on(transaction, name, page, started_at)
         except StorageUnavailable:
             raise
@@ -146,6 +154,7 @@ class Poller:
             try:
                 with self._store.write() as transaction:
                     self._intake.take_in(transaction, name, [order], correlation)
+                    _note_polled(transaction, name, [order])
             except StorageUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001  logged with its page
@@ -182,13 +191,26 @@ class Poller:
                 self._anomalies.open(parked_order(name, NO_ID, entry.reason))
         with self._store.read() as transaction:
             known = repository.known_revisions(transaction, name, revisions)
-        missing = [order_id for order_id, revision in revisions.items() if known.get(order_id, NEVER_SEEN) < revision]
+        missing = [order_id for order_id, revision in revisions.items() if _is_news(known.get(order_id), revision)]
         if missing:
             now = self._clock.now()
             with self._store.write() as transaction:
                 repository.ensure_orders(transaction, name, dict.fromkeys(missing, correlation), NEVER_SEEN, now)
                 repository.ask_for_fetch(transaction, name, missing, now)
         return len(missing)
+
+
+def _note_polled(transaction: Transaction, channel: str, orders: Sequence[Order]) -> None:
+    repository.note_polled(transaction, channel, [(order.order_id, order.revision, digest(order)) for order in orders])
+
+
+def _is_news(known: Any, revision: int) -> bool:
+    """Whether an order of that revision is not known as it is. What a webhook or a fetch told may have been followed by
+    another change of the same second, which carries the same number; a poll reads no second before it is over.
+    """
+    if known is None or known.revision < revision:
+        return True
+    return bool(known.revision == revision and known.polled_revision != revision)
 
 
 def cursor_name(channel: str) -> str:

@@ -220,16 +220,39 @@ def write_snapshots(transaction: Transaction, values: Sequence[Mapping[str, Any]
         transaction.execute(update(table).where(table.c.id == bindparam("row")).values(columns), list(values))
 
 
-def known_revisions(transaction: Transaction, channel: str, order_ids: Collection[str]) -> dict[str, int]:
-    known: dict[str, int] = {}
+def known_revisions(transaction: Transaction, channel: str, order_ids: Collection[str]) -> dict[str, AnyRow]:
+    """`revision` and `polled_revision` of the orders that are known."""
+    known: dict[str, AnyRow] = {}
     for chunk in in_chunks(order_ids):
         rows = transaction.execute(
-            select(OrderRow.order_id, OrderRow.revision).where(
+            select(OrderRow.order_id, OrderRow.revision, OrderRow.polled_revision).where(
                 OrderRow.channel == channel, OrderRow.order_id.in_(chunk)
             )
         )
-        known.update((row.order_id, row.revision) for row in rows)
+        known.update((row.order_id, row) for row in rows)
     return known
+
+
+_NOTE_POLLED = (
+    update(table_of(OrderRow))
+    .where(
+        OrderRow.channel == bindparam("shop"),
+        OrderRow.order_id == bindparam("order"),
+        OrderRow.revision == bindparam("shown"),
+        OrderRow.digest == bindparam("content"),
+    )
+    .values(polled_revision=bindparam("shown"))
+)
+
+
+def note_polled(transaction: Transaction, channel: str, shown: Iterable[tuple[str, int, str]]) -> None:
+    """A poll has shown these orders: id, revision and digest. Those held otherwise are left as they are."""
+    rows = [
+        {"shop": channel, "order": order_id, "shown": revision, "content": content}
+        for order_id, revision, content in shown
+    ]
+    if rows:
+        transaction.execute(_NOTE_POLLED, rows)
 
 
 def ask_for_fetch(transaction: Transaction, channel: str, order_ids: Collection[str], at: datetime) -> None:
@@ -250,7 +273,14 @@ def claim_fetches(
 ) -> Sequence[AnyRow]:
     """Take orders to fetch; until `lease_until` nobody else will."""
     rows = transaction.execute(
-        select(OrderRow.id, OrderRow.channel, OrderRow.order_id, OrderRow.fetch_attempts, OrderRow.correlation_id)
+        select(
+            OrderRow.id,
+            OrderRow.channel,
+            OrderRow.order_id,
+            OrderRow.fetched_at,
+            OrderRow.fetch_attempts,
+            OrderRow.correlation_id,
+        )
         .where(OrderRow.fetch_at <= now, OrderRow.channel.not_in(skip_channels))
         .order_by(OrderRow.fetch_at)
         .limit(limit)
@@ -310,13 +340,15 @@ def claim_looks(transaction: Transaction, now: datetime, limit: int) -> Sequence
     ).all()
 
 
-def accept_parked_order(transaction: Transaction, channel: str, order_id: str, by: str, now: datetime) -> bool:
-    """Let a parked order count: it is fetched again and taken in. Returns False when it is not parked."""
+def accept_parked_order(
+    transaction: Transaction, channel: str, order_id: str, by: str, fetch_at: datetime | None
+) -> bool:
+    """Let a parked order count: it is fetched, or waited for, and taken in. Returns False when it is not parked."""
     return bool(
         transaction.execute(
             update(OrderRow)
             .where(OrderRow.channel == channel, OrderRow.order_id == order_id, OrderRow.state == OrderState.PARKED)
-            .values(state=OrderState.UNSEEN, accepted_by=by, reason=None, fetch_at=now, fetch_attempts=0)
+            .values(state=OrderState.UNSEEN, accepted_by=by, reason=None, fetch_at=fetch_at, fetch_attempts=0)
         ).rowcount
     )
 
@@ -457,13 +489,15 @@ def make_due(
     if pairs are written as well. With `put_off_by`, a later moment lasts until `end_putting_off` of that channel.
     """
     sooner = and_(ListingRow.next_attempt_at.is_not(None), ListingRow.next_attempt_at < at)
+    # Of a leased one that is the end of its lease: whoever holds it may release it until much later.
+    leased = and_(ListingRow.lease_until.is_not(None), ListingRow.next_attempt_at == ListingRow.lease_until)
     for chunk in in_chunks(sorted(set(listing_ids))):
         transaction.execute(
             update(ListingRow)
             .where(ListingRow.listing_id.in_(chunk))
             .values(
                 next_attempt_at=case((sooner, ListingRow.next_attempt_at), else_=at),
-                put_off_by=case((sooner, ListingRow.put_off_by), else_=put_off_by),
+                put_off_by=case((and_(sooner, ~leased), ListingRow.put_off_by), else_=put_off_by),
                 attempts=0,
                 correlation_id=correlation,
             )

@@ -48,6 +48,8 @@ class TakenIn:
     to_fetch: Sequence[str]
     """Orders that only a fetch can decide; already noted for fetching."""
     due_listings: frozenset[str]
+    conflicting: Sequence[str] = ()
+    """Orders of which two contents came under one revision, against the channel's promise: parked, the first counts."""
 
 
 @dataclass(slots=True)
@@ -127,10 +129,11 @@ class Intake:
         told_by = dict.fromkeys(order_ids, correlation) if isinstance(correlation, str) else correlation
         repository.ensure_orders(transaction, channel, told_by, NEVER_SEEN, now)
         rows = repository.lock_orders(transaction, channel, order_ids)
-        accepted, kept, to_fetch = self._choose(snapshots, rows, told_by, now)
+        accepted, kept, to_fetch, conflicting = self._choose(snapshots, rows, told_by)
         changes = _Changes()
         due = self._write_lines(transaction, channel, accepted, changes, now)
         self._write_orders(transaction, accepted)
+        self._park_conflicting(transaction, channel, conflicting, rows, changes)
         repository.ask_for_fetch(transaction, channel, {*to_fetch, *looks}, now)
         for told in sorted(set(due.values())):
             listings = [listing_id for listing_id, by in due.items() if by == told]
@@ -141,14 +144,24 @@ class Intake:
         self._anomalies.open_in(transaction, changes.findings)
         self._anomalies.resolve_in(transaction, changes.unparked, "a readable snapshot of it was taken in")
         self._anomalies.resolve_in(transaction, changes.as_first, "the line names its first item again, or is gone")
-        return TakenIn(len(accepted), kept, to_fetch, frozenset(due))
+        return TakenIn(len(accepted), kept, to_fetch, frozenset(due), tuple(conflicting))
+
+    def foresee(self, transaction: Transaction, channel: str, snapshots: Sequence[Order | Gone]) -> TakenIn:
+        """What `take_in` would do with these, but for the listings that would be due. The caller rolls back."""
+        told_by = dict.fromkeys((snapshot.order_id for snapshot in snapshots), "")
+        repository.ensure_orders(transaction, channel, told_by, NEVER_SEEN, self._clock.now())
+        rows = repository.lock_orders(transaction, channel, told_by)
+        accepted, kept, to_fetch, conflicting = self._choose(snapshots, rows, told_by)
+        return TakenIn(len(accepted), kept, to_fetch, frozenset(), tuple(conflicting))
 
     def _choose(
-        self, snapshots: Sequence[Order | Gone], rows: dict[str, Any], told_by: Mapping[str, str], now: datetime
-    ) -> tuple[list[_Accepted], int, list[str]]:
+        self, snapshots: Sequence[Order | Gone], rows: dict[str, Any], told_by: Mapping[str, str]
+    ) -> tuple[list[_Accepted], int, list[str], dict[str, int]]:
+        """What is taken, how many are not, which orders must be fetched, and which conflict in what revision."""
         held = {order_id: Held(row.state, row.revision, row.fetched_at, row.digest) for order_id, row in rows.items()}
         accepted: dict[str, _Accepted] = {}
         to_fetch: dict[str, None] = {}
+        conflicting: dict[str, int] = {}
         kept = 0
         for snapshot in snapshots:
             order_id = snapshot.order_id
@@ -158,12 +171,15 @@ class Intake:
                 kept += 1
             elif judgement is Judgement.FETCH:
                 to_fetch[order_id] = None
+            elif judgement is Judgement.CONFLICT:
+                conflicting[order_id] = held[order_id].revision
             else:
+                conflicting.pop(order_id, None)
                 choice = self._accept(rows[order_id], snapshot, content, told_by[order_id])
                 accepted[order_id] = choice
                 revision = held[order_id].revision if choice.order is None else choice.order.revision
                 held[order_id] = Held(choice.state, revision, snapshot.fetched_at, content)
-        return list(accepted.values()), kept, list(to_fetch)
+        return list(accepted.values()), kept, list(to_fetch), conflicting
 
     def _accept(self, row: Any, snapshot: Order | Gone, content: str, told: str) -> _Accepted:
         at = snapshot.fetched_at
@@ -198,6 +214,23 @@ class Intake:
                 }
             )
         repository.write_snapshots(transaction, values)
+
+    def _park_conflicting(
+        self,
+        transaction: Transaction,
+        channel: str,
+        conflicting: Mapping[str, int],
+        rows: dict[str, Any],
+        changes: _Changes,
+    ) -> None:
+        """Which of two contents is right, only a higher revision tells; what was booked for the first stays."""
+        for order_id, revision in conflicting.items():
+            reason = f"revision {revision} came with two contents, and the first counts until a higher one comes"
+            repository.park_order(transaction, rows[order_id].id, reason)
+            finding = parked_order(channel, order_id, reason)
+            changes.findings.append(finding)
+            if finding.fingerprint in changes.unparked:
+                changes.unparked.remove(finding.fingerprint)
 
     def _write_lines(
         self, transaction: Transaction, channel: str, accepted: Sequence[_Accepted], changes: _Changes, now: datetime
@@ -252,7 +285,7 @@ class Intake:
             if known.committed != line.committed:
                 changes.change(known, line.committed, choice.correlation)
             another = _item_changed(channel, choice.row.order_id, known, line.item_key)
-            if known.item_key != line.item_key:
+            if line.item_key and known.item_key != line.item_key:
                 changes.findings.append(another)
             else:
                 changes.as_first.append(another.fingerprint)

@@ -1,7 +1,9 @@
 """Which snapshot of an order counts. Pure.
 
 Snapshots are ordered by (revision, start of the request that read them). Vendors stamp whole seconds, so two contents
-can share a revision: then only a fetch can tell which is the later, and the later fetch wins.
+can share a revision: then only a fetch can tell which is the later, and the later fetch wins. The clocks of hosts
+disagree, so where nothing but those makes a snapshot the older one, it is asked for once more: a fetch is later than
+whatever was held when it began (`Fetcher`).
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ class Judgement(StrEnum):
     """It is older than, or the same as, what we hold."""
     FETCH = "fetch"
     """It cannot be told which is the later: ask the channel."""
+    CONFLICT = "conflict"
+    """Two contents of one revision, from a channel that promised that there are none: tell a person."""
 
 
 def digest(order: Order) -> str:
@@ -52,8 +56,10 @@ def judge(held: Held | None, snapshot: Order | Gone, snapshot_digest: str) -> Ju
     if held is None or held.state is OrderState.UNSEEN:
         return Judgement.TAKE
     if isinstance(snapshot, Gone):
-        stale = held.fetched_at is not None and snapshot.fetched_at < held.fetched_at
-        return Judgement.KEEP if stale or held.state is OrderState.GONE else Judgement.TAKE
+        if held.state is OrderState.GONE:
+            return Judgement.KEEP
+        older = held.fetched_at is not None and snapshot.fetched_at < held.fetched_at
+        return Judgement.FETCH if older else Judgement.TAKE
     if held.state is OrderState.GONE:
         return _judge_after_tombstone(held, snapshot)
     if snapshot.revision != held.revision:
@@ -62,19 +68,17 @@ def judge(held: Held | None, snapshot: Order | Gone, snapshot_digest: str) -> Ju
         # Parked because it could not be read; now it can, and is the same.
         readable_again = held.state is OrderState.PARKED and snapshot.fetched_at is not None
         return Judgement.TAKE if readable_again else Judgement.KEEP
-    if snapshot.fetched_at is None:
-        return Judgement.FETCH
-    if held.fetched_at is None or snapshot.fetched_at > held.fetched_at:
-        return Judgement.TAKE
-    return Judgement.KEEP
+    if snapshot.revision_is_exact:
+        return Judgement.CONFLICT
+    later = snapshot.fetched_at is not None and (held.fetched_at is None or snapshot.fetched_at > held.fetched_at)
+    return Judgement.TAKE if later else Judgement.FETCH
 
 
 def _judge_after_tombstone(held: Held, snapshot: Order) -> Judgement:
     """A deleted order comes back only by a fetch that began after the one that missed it."""
-    if snapshot.fetched_at is None:
-        return Judgement.FETCH if snapshot.revision > held.revision else Judgement.KEEP
-    later = held.fetched_at is None or snapshot.fetched_at > held.fetched_at
-    return Judgement.TAKE if later else Judgement.KEEP
+    if snapshot.fetched_at is not None and (held.fetched_at is None or snapshot.fetched_at > held.fetched_at):
+        return Judgement.TAKE
+    return Judgement.FETCH if snapshot.revision > held.revision else Judgement.KEEP
 
 
 @dataclass(frozen=True, slots=True)

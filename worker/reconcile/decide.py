@@ -114,11 +114,11 @@ class Decisions:
             repository.write_journal(
                 transaction, [_waived(listing_id, pair, moved, now, note) for pair, moved in units.items()]
             )
+            why = f"the marketplace's number was accepted by {by}"
             self._anomalies.resolve_in(
-                transaction,
-                [fingerprint(kind, listing_id=listing_id) for kind in RESOLVED_WHEN_COMPLETE],
-                f"the marketplace's number was accepted by {by}",
+                transaction, [fingerprint(kind, listing_id=listing_id) for kind in RESOLVED_WHEN_COMPLETE], why
             )
+            self._anomalies.resolve_on_listing_in(transaction, Kind.SALE_AT_RISK, listing_id, why)
         log.warning("total_accepted", listing_id=listing_id, units=sum(units.values()), by=by, reason=reason)
         return sum(units.values())
 

@@ -250,6 +250,26 @@ def unsettled(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
     return found
 
 
+def last_closings(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, AnyRow]:
+    """The last closing of each of these listings that was not refused, whatever became of it."""
+    found: dict[str, AnyRow] = {}
+    for chunk in in_chunks(listing_ids):
+        last = (
+            select(func.max(Operation.id))
+            .where(
+                Operation.listing_id.in_(chunk),
+                Operation.kind == OperationKind.CLOSE,
+                Operation.state != OperationState.REJECTED,
+            )
+            .group_by(Operation.listing_id)
+        )
+        rows = transaction.execute(
+            select(Operation.listing_id, Operation.state, Operation.prepared_at).where(Operation.id.in_(last))
+        )
+        found.update((row.listing_id, row) for row in rows)
+    return found
+
+
 def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, list[AnyRow]]:
     """Stock operations that may have an adjustment nobody claimed for them yet, oldest first, by listing."""
     found: dict[str, list[AnyRow]] = {}
@@ -258,6 +278,19 @@ def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
         for row in rows:
             found.setdefault(row.listing_id, []).append(row)
     return found
+
+
+def stock_writes_since(transaction: Transaction, listing_id: str, prepared_after: datetime) -> Sequence[AnyRow]:
+    """Of one listing, newest first."""
+    return transaction.execute(
+        select(Operation.id, Operation.state, Operation.new_total)
+        .where(
+            Operation.listing_id == listing_id,
+            Operation.kind == OperationKind.STOCK,
+            Operation.prepared_at > prepared_after,
+        )
+        .order_by(Operation.id.desc())
+    ).all()
 
 
 def may_be_late(transaction: Transaction, listing_ids: Collection[str], prepared_after: datetime) -> set[str]:

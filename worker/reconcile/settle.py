@@ -24,7 +24,7 @@ from worker.reconcile.evidence import Candidate, Entry, Verdict, examine
 from worker.reconcile.evidence import Evidence as LogEvidence
 from worker.reconcile.findings import outcome_unknown
 from worker.store import Store, Transaction
-from worker.store.tables import HoldReason, HoldScope, OperationState
+from worker.store.tables import HoldReason, HoldScope, OperationKind, OperationState
 from worker.store.totals import note_totals
 
 log = structlog.get_logger(__name__)
@@ -161,11 +161,12 @@ class Settler:
         """
         looked_at = self._clock.now()
         with self._store.read() as transaction:
-            candidates = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
             held = repository.facts_unlocked(transaction, listing_id)
-            unclaimed_since = repository.oldest_open_claim(transaction, listing_id)
         log_read = None
         if isinstance(self._marketplace, Ledger) and self._marketplace.evidence is not Evidence.NONE:
+            with self._store.read() as transaction:
+                candidates = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
+                unclaimed_since = repository.oldest_open_claim(transaction, listing_id)
             since = min([held.anchor_at or held.first_seen_at, *(row.prepared_at for row in candidates)])
             since = min(since, unclaimed_since or since)
             log_read = self._read_log(self._marketplace, listing_id, since - LOG_MARGIN)
@@ -204,7 +205,9 @@ class Settler:
         counted = listing.stock.kind is StockKind.COUNTED
         if log_read is None or not counted:
             repository.update_listings(transaction, [as_read(listing, doubted=False)])
-            return open_operation is not None
+            if not counted or self._marketplace.guard is not Guard.ABSOLUTE:
+                return open_operation is not None
+            return self._judge_by_number(transaction, listing, open_operation, looked_at)
         if (held.anchor_adjustment, held.anchor_total) != (before.anchor_adjustment, before.anchor_total):
             # The feed moved the anchor while we looked, maybe beyond what we saw of the log: look again.
             repository.update_listings(transaction, [{"row": listing_id, "new_doubted": True}])
@@ -247,6 +250,48 @@ class Settler:
         note_totals(transaction, [listing_id], self._clock.now())
         self._resolve(transaction, listing_id)
         return bool(repository.unsettled(transaction, [listing_id]))
+
+    def _judge_by_number(self, transaction: Transaction, listing: Listing, operation: Any, looked_at: datetime) -> bool:
+        """Where a write sets a number and nothing else tells of it: the number that it set is there, or the one from
+        before, long enough after sending. Everything else is for a person. Returns whether it is still unsettled.
+        """
+        total = listing.stock.total
+        if operation is None:
+            self._suspect_late(transaction, listing)
+            return False
+        if operation.kind is not OperationKind.STOCK or operation.state is not OperationState.UNKNOWN:
+            return True
+        if total == operation.new_total:
+            state, outcome = OperationState.APPLIED, "its number is there, though a sale of that size looks alike"
+        elif total == operation.expected_total and looked_at - operation.prepared_at >= self._settle_after:
+            state, outcome = OperationState.ABSENT, "the number from before it is there"
+        else:
+            return True
+        repository.settle(
+            transaction,
+            [operation.id],
+            state,
+            now=self._clock.now(),
+            from_states=(OperationState.UNKNOWN,),
+            outcome=outcome,
+        )
+        self.known_in(transaction, [listing.listing_id])
+        return False
+
+    def _suspect_late(self, transaction: Transaction, listing: Listing) -> None:
+        """Not the number of our last write there, but the very one of an earlier that was taken for absent: executed
+        late, it put back what was taken since. Nothing can tell, so a person is asked.
+        """
+        writes = repository.stock_writes_since(transaction, listing.listing_id, self._clock.now() - LATE_FOR)
+        total = listing.stock.total
+        last = next((row for row in writes if row.state is OperationState.APPLIED), None)
+        if last is None or last.new_total == total:
+            return
+        for row in writes:
+            if row.state is OperationState.ABSENT and row.new_total == total and row.id < last.id:
+                reason = f"{total} is there, not {last.new_total}: the number of operation {row.id}, taken for absent"
+                self._anomalies.open_in(transaction, [_unexplained(listing.listing_id, reason)])
+                return
 
     def _log_does_not_meet(
         self,

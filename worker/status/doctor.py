@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kombu import Connection
 
-from connectors.contract import Channel, Check, Hooks, Located
+from connectors.contract import Channel, Check, Hooks, Located, Polled
 from connectors.errors import ConnectorError
 from worker.housekeeping import hook_address
 from worker.store import StorageUnavailable
@@ -155,6 +155,8 @@ class Doctor:
         address = self._address(name)
         if not isinstance(channel, Hooks):
             return Check("registrations", True, "this connector has no webhooks: sales are found by polling")
+        if not address and not isinstance(channel, Polled):
+            return Check("registrations", True, "note: web.public_url is not set, so it is not known where to send to")
         if not address:
             return Check("registrations", True, "note: web.public_url is not set, so sales are found by polling only")
         try:
@@ -165,4 +167,6 @@ class Doctor:
         if problems:
             remedy = "mend them at the vendor; until then sales are found by polling"
             return Check("registrations", False, "; ".join(problems), remedy)
+        if not found:
+            return Check("registrations", True, f"there is nothing to register: whoever sends is told {address}")
         return Check("registrations", True, f"{len(found)} topics to {address}")

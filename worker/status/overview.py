@@ -87,7 +87,7 @@ class Overview:
         feed_seconds: float | None,
         poll_seconds: Mapping[str, float],
     ) -> None:
-        """`feed_seconds` is None for a marketplace without a change feed; `poll_seconds` is by channel."""
+        """`feed_seconds` is None for a marketplace without a change feed; `poll_seconds` is by polled channel."""
         self._store = store
         self._clock = clock
         self._holds = holds

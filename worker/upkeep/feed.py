@@ -37,7 +37,7 @@ from worker.reconcile.settle import Settler, candidate_of
 from worker.recovery.signs import Signs
 from worker.store import Store, Transaction
 from worker.store.cursors import move_cursor
-from worker.store.tables import HoldScope, OperationKind, OperationState
+from worker.store.tables import HoldScope, OperationState
 from worker.store.ticks import pull_tick
 from worker.store.totals import note_totals
 from worker.upkeep import repository
@@ -235,7 +235,7 @@ class FeedFollower:
         now = self._clock.now()
         updates: dict[str, dict[str, Any]] = {}
         turned = {change.listing_id for change in changes if change.state_changed}
-        unsettled = operations.unsettled(transaction, turned)
+        closings = operations.last_closings(transaction, turned)
         for change in changes:
             columns = updates.setdefault(change.listing_id, {"row": change.listing_id})
             columns["new_state"] = change.state
@@ -257,8 +257,8 @@ class FeedFollower:
                 columns["new_closed_by_us_at"] = now if closed else None
                 if closed:
                     columns["new_close_done"] = True
-            if _shows_closing(change, unsettled.get(change.listing_id)):
-                # Should it be open again by the time that closing is looked at, somebody has reopened it.
+            if _shows_closing(change, closings.get(change.listing_id)):
+                # Should it be open again when that closing is looked at, or have been, somebody has reopened it.
                 columns["new_close_done"] = True
         operations.update_listings(transaction, list(updates.values()))
         note_totals(transaction, list(updates), now)
@@ -490,14 +490,16 @@ class FeedFollower:
         repository.doubt(transaction, [name for name in doubtful if held.on_listing(name) is None], now)
 
 
-def _shows_closing(change: ListingChange, operation: Any) -> bool:
-    """Whether this change is the closing whose answer we have not got."""
+def _shows_closing(change: ListingChange, closing: Any) -> bool:
+    """Whether this change is the closing whose answer we have not got. It may have been taken for absent: what undid it
+    was seen before this feed told of either.
+    """
     return (
-        operation is not None
-        and operation.kind is OperationKind.CLOSE
+        closing is not None
+        and closing.state is not OperationState.APPLIED
         and change.state is ListingState.CLOSED
         and change.author is not Author.OTHER
-        and change.at >= operation.prepared_at - CLOCKS_APART
+        and change.at >= closing.prepared_at - CLOCKS_APART
     )
 
 

@@ -226,6 +226,23 @@ def ask_for_look(transaction: Transaction, listing_ids: Collection[str], now: da
         transaction.execute(update(ListingRow).where(ListingRow.listing_id.in_(chunk)).values(next_upkeep_at=now))
 
 
+def stock_writes_after(transaction: Transaction, operation_id: int, limit: int) -> Sequence[AnyRow]:
+    """Stock operations after that one, oldest first, with whether one was certainly not executed."""
+    return transaction.execute(
+        select(
+            Operation.id,
+            Operation.listing_id,
+            Operation.new_total,
+            Operation.prepared_at,
+            Operation.settled_at,
+            (Operation.state == OperationState.REJECTED).label("rejected"),
+        )
+        .where(Operation.id > operation_id, Operation.kind == OperationKind.STOCK)
+        .order_by(Operation.id)
+        .limit(limit)
+    ).all()
+
+
 def unseen_by_sweep(transaction: Transaction, swept_at: datetime) -> Sequence[str]:
     """Listings that the sweep begun at `swept_at` did not show."""
     return transaction.scalars(

@@ -51,7 +51,12 @@ class Health:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._lags = Lags(services.settings, has_feed=isinstance(services.marketplace, Feed), since=services.started_at)
+        self._lags = Lags(
+            services.settings,
+            has_feed=isinstance(services.marketplace, Feed),
+            poll_seconds=services.poll_seconds,
+            since=services.started_at,
+        )
         self._work = Cached(self._look, services.clock, for_seconds=KEPT_SECONDS, within_seconds=WITHIN_SECONDS)
         self._broker = Cached(self._knock, services.clock, for_seconds=KEPT_SECONDS, within_seconds=WITHIN_SECONDS)
         self._failing: frozenset[str] = frozenset()

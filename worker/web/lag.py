@@ -33,10 +33,15 @@ class Lag:
 class Lags:
     """The lags of one deployment, from what a read of the database saw."""
 
-    def __init__(self, settings: Settings, *, has_feed: bool, since: datetime) -> None:
-        """`since`: what has never been read counts from here, the start of this process."""
+    def __init__(
+        self, settings: Settings, *, has_feed: bool, poll_seconds: Mapping[str, float], since: datetime
+    ) -> None:
+        """`poll_seconds`: of the channels that are polled. `since`: what has never been read counts from here, the
+        start of this process.
+        """
         self._settings = settings
         self._has_feed = has_feed
+        self._poll_seconds = poll_seconds
         self._since = since
 
     def deliveries(self, backlog: Backlog, now: datetime) -> Lag:
@@ -52,8 +57,7 @@ class Lags:
     def polls(self, backlog: Backlog, now: datetime) -> Mapping[str, Lag]:
         """By channel."""
         return {
-            name: self._lag(backlog, cursor_name(name), channel.poll_seconds, now)
-            for name, channel in self._settings.channels.items()
+            name: self._lag(backlog, cursor_name(name), seconds, now) for name, seconds in self._poll_seconds.items()
         }
 
     def _lag(self, backlog: Backlog, cursor: str, every_seconds: float, now: datetime) -> Lag:

@@ -121,7 +121,12 @@ class StateCollector(Collector):
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._lags = Lags(services.settings, has_feed=isinstance(services.marketplace, Feed), since=services.started_at)
+        self._lags = Lags(
+            services.settings,
+            has_feed=isinstance(services.marketplace, Feed),
+            poll_seconds=services.poll_seconds,
+            since=services.started_at,
+        )
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not read the database."""

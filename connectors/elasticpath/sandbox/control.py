@@ -111,7 +111,12 @@ class Control:
         return inspection.order_state(order, self._orders)
 
     def _counted(self) -> Any:
-        return {**self._counts.summary(), "faults": self._faulted()["struck"], "deliveries": self._integrations.counts}
+        return {
+            **self._counts.summary(),
+            "faults": self._faulted()["struck"],
+            "deliveries": self._integrations.counts,
+            "last_sequence": self._store.log.last_sequence,
+        }
 
     def _faulted(self) -> Any:
         struck: dict[str, dict[str, int]] = {}

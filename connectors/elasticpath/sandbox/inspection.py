@@ -8,7 +8,7 @@ from connectors.sandbox.stock import HOLDING
 
 from .entities import Order, Product
 from .orders import Orders
-from .store import API, Store
+from .store import Store
 
 
 def product_summary(store: Store, product: Product) -> dict[str, Any]:
@@ -26,6 +26,16 @@ def product_summary(store: Store, product: Product) -> dict[str, Any]:
     }
 
 
+def _own(store: Store, product: Product) -> int:
+    """Net units of what the application key did to its stock."""
+    return sum(
+        each.quantity
+        for position in store.positions.get(product.product_id, {}).values()
+        for each in store.stock.stock(position.key).adjustments
+        if each.origin == store.by_application()
+    )
+
+
 def product_state(store: Store, product: Product) -> dict[str, Any]:
     """One product with everything that ever moved its stock, and by whom in truth."""
     positions = store.positions.get(product.product_id, {}).values()
@@ -40,7 +50,7 @@ def product_state(store: Store, product: Product) -> dict[str, Any]:
                 "quantity": each.quantity,
                 "available": each.total,
                 "reservation_id": each.reservation_id,
-                "own": each.origin.source == API and each.origin.client_id == store.options.client_id,
+                "own": each.origin == store.by_application(),
             }
             for position, stock in stocks
             for each in stock.adjustments
@@ -90,6 +100,8 @@ def whole_state(store: Store, orders: Orders) -> dict[str, Any]:
     """Everything."""
     return {
         "client_id": store.options.client_id,
-        "products": [product_summary(store, each) for each in store.products.values()],
+        "products": [
+            {**product_summary(store, each), "own_adjustments": _own(store, each)} for each in store.products.values()
+        ],
         "orders": [order_state(states[-1], orders) for states in store.orders.values()],
     }

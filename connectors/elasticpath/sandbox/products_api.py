@@ -46,7 +46,7 @@ def update_product(call: Call) -> Reply:
         raise bad_request("status must be live or draft")
     for name in ("status", "name", "sku"):
         setattr(product, name, attributes.get(name, getattr(product, name)))
-    return Reply(200, {"data": _product(product)}, "applied")
+    return Reply(200, {"data": _product(product)}, product.status)
 
 
 def _known(call: Call) -> Product:

@@ -84,6 +84,8 @@ class OrderRow(Base):
     """Start of the request that read this snapshot; None when a webhook brought it."""
     digest: Mapped[str] = mapped_column(Name)
     """Of the snapshot's content: tells two snapshots of one revision apart."""
+    polled_revision: Mapped[int | None] = mapped_column(Quantity)
+    """The latest revision that a poll has shown as we hold it: nothing came after it that carries the same number."""
     placed_at: Mapped[datetime | None]
     first_seen_at: Mapped[datetime]
     reason: Mapped[str | None] = mapped_column(Words)

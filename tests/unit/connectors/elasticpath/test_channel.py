@@ -9,7 +9,7 @@ import httpx
 import pytest
 import respx
 
-from connectors.contract import Channel, Clocked, Gone, Hooks, Order, OrderRef, UnreadableOrder
+from connectors.contract import Askable, Channel, Clocked, Gone, Hooks, Order, OrderRef, Polled, UnreadableOrder
 from connectors.elasticpath import ElasticPathChannel
 from connectors.errors import ConnectorError, RateLimited, Rejected, Unauthorized, Unavailable, Unreadable
 from connectors.sandbox.clock import VirtualClock
@@ -41,7 +41,7 @@ def query(route: respx.Route, call: int) -> dict[str, str]:
 
 
 def test_it_is_a_channel_with_hooks(channel: ElasticPathChannel) -> None:
-    assert isinstance(channel, Channel)
+    assert all(isinstance(channel, ability) for ability in (Channel, Polled, Askable))
     assert isinstance(channel, Hooks)
     assert isinstance(channel, Clocked)
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.contract import Channel, Gone, Hooks, Order, OrderPage, OrderRef, UnreadableOrder
+from connectors.contract import Askable, Channel, Gone, Hooks, Order, OrderPage, OrderRef, Polled, UnreadableOrder
 from connectors.errors import ConnectorError, NotFound, Rejected, Unauthorized, Unavailable, Unreadable
 from connectors.shopify import ShopifyChannel
 from connectors.shopify.documents import PageShape
@@ -59,7 +59,7 @@ def committed(order: Order | Gone) -> dict[str, int]:
 
 
 def test_it_is_a_channel_that_takes_webhooks(shop: ShopifyChannel) -> None:
-    assert isinstance(shop, Channel)
+    assert all(isinstance(shop, ability) for ability in (Channel, Polled, Askable))
     assert isinstance(shop, Hooks)
 
 

@@ -11,7 +11,18 @@ import httpx
 import pytest
 
 from connectors.budget import LocalBudgets, Priority, Scope
-from connectors.contract import Channel, Clocked, Gone, Hooks, Order, OrderPage, OrderRef, UnreadableOrder
+from connectors.contract import (
+    Askable,
+    Channel,
+    Clocked,
+    Gone,
+    Hooks,
+    Order,
+    OrderPage,
+    OrderRef,
+    Polled,
+    UnreadableOrder,
+)
 from connectors.errors import ConnectorError, NotFound, RateLimited, Rejected, Unauthorized, Unavailable, Unreadable
 from connectors.woocommerce import WooCommerceChannel
 from connectors.woocommerce.client import NO_SUCH_ORDER
@@ -55,7 +66,7 @@ def a_shop_without_orders(vendor: Vendor) -> None:
 
 
 def test_it_is_a_channel_that_takes_webhooks(shop: WooCommerceChannel) -> None:
-    assert isinstance(shop, Channel)
+    assert all(isinstance(shop, ability) for ability in (Channel, Polled, Askable))
     assert isinstance(shop, Hooks)
     assert isinstance(shop, Clocked)
 

@@ -33,7 +33,7 @@ from worker.store.tables import (
 )
 
 NOW = datetime.now(UTC)
-GROUPS = ("links", "holds", "anomalies", "deliveries", "operations")
+GROUPS = ("links", "import", "holds", "anomalies", "deliveries", "operations")
 READS = (
     ("status",),
     ("plan",),

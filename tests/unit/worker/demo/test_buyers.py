@@ -10,6 +10,7 @@ from worker.demo import buyers, catalogue
 from worker.demo.buyers import Buyers, Fate, Purchase
 from worker.demo.catalogue import Supply
 from worker.demo.control import RefusedError
+from worker.demo.vendors.sharetribe import SharetribeMarketplace
 
 SHELVES = catalogue.build({f"SKU{number}": 10 for number in range(100)}, seed=3)
 SUPPLY = {listing.listing_id: listing.supply for listing in SHELVES.listings}
@@ -51,7 +52,9 @@ class Marketplace:
 
 
 def acted(purchases: list[Purchase], marketplace: Marketplace) -> Buyers:
-    crowd = Buyers(marketplace, purchases)  # type: ignore[arg-type]
+    vendor = SharetribeMarketplace(seed=1)
+    vendor.control = marketplace  # type: ignore[assignment]
+    crowd = Buyers(vendor, purchases)
     crowd.start()
     crowd.finish()
     return crowd

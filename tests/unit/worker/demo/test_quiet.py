@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -21,6 +21,7 @@ DONE = Work(
     pending=0,
     feed_read_at=None,
     poll_read_at=None,
+    swept_at=None,
     orders=ORDERS,
 )
 
@@ -30,6 +31,7 @@ class World:
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
+        self.feed = True
         self.began = self.clock.now()
         self.changed: Callable[[Work], Work] = lambda work: work
         self.unsent: Callable[[float], int] = lambda _: 0
@@ -43,11 +45,11 @@ class World:
         read_at: datetime = self.clock.now()
         return self.changed(replace(DONE, feed_read_at=read_at, poll_read_at=read_at))
 
-    def get(self, path: str) -> Any:
-        return {
-            "/quiet": {"quiet": False, "queued": self.unsent(self.passed), "held": 0},
-            "/counts": {"last_sequence": self.sequence(self.passed)},
-        }[path]
+    def pending(self) -> Mapping[str, int]:
+        return {"queued": self.unsent(self.passed), "held": 0}
+
+    def changes(self) -> int:
+        return self.sequence(self.passed)
 
     def wait(self) -> float:
         """How long it took."""
@@ -76,6 +78,16 @@ def test_what_the_marketplace_did_must_have_been_read() -> None:
 def test_a_feed_that_was_read_before_the_last_change_is_not_enough() -> None:
     world = World()
     world.changed = lambda work: replace(work, feed_read_at=world.began if world.passed < 60 else work.feed_read_at)
+
+    assert world.wait() >= 60
+
+
+def test_without_a_feed_every_listing_must_have_been_swept() -> None:
+    world = World()
+    world.feed = False
+    world.changed = lambda work: replace(
+        work, feed_read_at=None, swept_at=world.clock.now() if world.passed > 60 else None
+    )
 
     assert world.wait() >= 60
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from worker.demo.replay import GiveBack, LineKey, PlaceOrder, Replay, Sold, plan
+from worker.demo.replay import GiveBack, LineKey, PlaceOrder, Replay, Sold, plan, whole_orders_only
 from worker.demo.sales import SalesLine
 
 
@@ -97,3 +97,22 @@ def test_an_invoice_that_comes_in_pieces_is_one_order() -> None:
     replay = planned(("1", "A", 1), ("2", "B", 2), ("1", "C", 3))
 
     assert replay.steps == [PlaceOrder(0, "1", [Sold("A", 1), Sold("C", 3)]), PlaceOrder(1, "2", [Sold("B", 2)])]
+
+
+def test_a_shop_that_takes_back_whole_orders_only_keeps_the_rest_sold() -> None:
+    planned = plan(
+        [
+            SalesLine("1", "A", 2),
+            SalesLine("1", "B", 1),
+            SalesLine("2", "C", 5),
+            SalesLine("C3", "A", -2),
+            SalesLine("C4", "C", -1),
+            SalesLine("C5", "B", -1),
+        ]
+    )
+
+    whole = whole_orders_only(planned)
+
+    assert [step for step in whole.steps if isinstance(step, GiveBack)] == [GiveBack(0, ((0, 2), (1, 1)))]
+    assert whole.committed == {LineKey(0, 0): 0, LineKey(0, 1): 0, LineKey(1, 0): 5}
+    assert (whole.inexpressible_units, planned.inexpressible_units) == (1, 0)

@@ -12,6 +12,7 @@ from worker.demo.database import Operations
 from worker.demo.proof import Difference, Proof
 from worker.demo.report import Outcome, Usage
 from worker.demo.sales import SalesLine
+from worker.demo.vendors.base import Webhooks, Writes
 
 PLANNED = replay.plan([SalesLine("1", "A", 5), SalesLine("1", "B", 5), SalesLine("C2", "A", -7)])
 OUTCOME = Outcome(
@@ -20,18 +21,10 @@ OUTCOME = Outcome(
     proof=Proof([], 2, 2, 2, 5, 4, 1, 0, 1, 1, 1),
     operations=Operations(unknown=3, settled=3, absent_revoked=1),
     anomalies={"oversold": {"open": 1, "resolved": 2}, "absent-revoked": {"open": 0, "resolved": 1}},
-    marketplace_counts={
-        "calls": {"stock/compare_and_set": 10, "events/query": 5},
-        "outcomes": {
-            "stock/compare_and_set": {"applied": 8, "old-total-mismatch": 1},
-            "listings/close": {"ok": 2},
-        },
-        "faults": {"stock/compare_and_set": {"drop_after": 2, "drop_before": 1}},
-    },
-    shop_counts={
-        "calls": {"graphql/orders": 4, "access_token": 1, "points_spent": 900, "refused/THROTTLED": 1},
-        "deliveries": {"dropped": 1},
-    },
+    marketplace_calls=15,
+    writes=Writes(sent=10, applied=8, refused=1, lost_after=2, lost_before=1, closings=2, openings=0),
+    channel_calls=5,
+    webhooks=Webhooks(dropped=1, duplicated=0, reordered=0),
     bought={"bought": 2, "turned away": 0},
     seconds=4.0,
     usage=Usage(cpu_seconds=2.0, peak_rss_mb=100.04),

@@ -9,6 +9,7 @@ from worker.demo import replay
 from worker.demo.replay import LineKey
 from worker.demo.sales import SalesLine
 from worker.demo.shop import BATCH_LINES, MOST_UNSENT, Shop
+from worker.demo.vendors.shopify import ShopifyShop
 
 
 class Control:
@@ -36,7 +37,9 @@ class Control:
 
 
 def placed(control: Control, *rows: tuple[str, str, int], **options: Any) -> Shop:
-    shop = Shop(control, VirtualClock(), **options)  # type: ignore[arg-type]
+    channel = ShopifyShop(seed=1)
+    channel.control = control  # type: ignore[assignment]
+    shop = Shop(channel, VirtualClock(), **options)
     shop.place(replay.plan([SalesLine(*row) for row in rows]))
     return shop
 

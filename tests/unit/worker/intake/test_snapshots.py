@@ -21,11 +21,12 @@ from worker.store.tables import OrderState
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = T0 + timedelta(seconds=1)
-TAKE, KEEP, FETCH = Judgement.TAKE, Judgement.KEEP, Judgement.FETCH
+TAKE, KEEP, FETCH, CONFLICT = Judgement.TAKE, Judgement.KEEP, Judgement.FETCH, Judgement.CONFLICT
 
 
-def order(revision: int, fetched_at: datetime | None = None, units: int = 1) -> Order:
-    return Order("1", revision, T0, (OrderLine("l", "A", "i", units),), fetched_at=fetched_at)
+def order(revision: int, fetched_at: datetime | None = None, units: int = 1, *, exact: bool = False) -> Order:
+    line = OrderLine("l", "A", "i", units)
+    return Order("1", revision, T0, (line,), fetched_at=fetched_at, revision_is_exact=exact)
 
 
 def held(
@@ -46,16 +47,22 @@ def held(
         (held(2), order(2, units=9), FETCH),
         (held(2), order(2, LATER, units=9), TAKE),
         (held(2, T0), order(2, LATER, units=9), TAKE),
-        (held(2, LATER), order(2, T0, units=9), KEEP),
+        (held(2, LATER), order(2, T0, units=9), FETCH),
+        (held(2, LATER), order(2, T0), KEEP),
         (held(2, T0), order(2, units=9), FETCH),
+        (held(2), order(2, units=9, exact=True), CONFLICT),
+        (held(2, T0), order(2, LATER, units=9, exact=True), CONFLICT),
+        (held(2), order(2, exact=True), KEEP),
+        (held(2), order(3, units=9, exact=True), TAKE),
         (held(2, T0), Gone("1", LATER), TAKE),
-        (held(2, LATER), Gone("1", T0), KEEP),
+        (held(2, LATER), Gone("1", T0), FETCH),
         (held(2), Gone("1", T0), TAKE),
         (held(2, T0, OrderState.GONE), Gone("1", LATER), KEEP),
         (held(2, T0, OrderState.GONE), order(2), KEEP),
         (held(2, T0, OrderState.GONE), order(3), FETCH),
         (held(2, T0, OrderState.GONE), order(2, LATER), TAKE),
-        (held(2, LATER, OrderState.GONE), order(3, T0), KEEP),
+        (held(2, LATER, OrderState.GONE), order(3, T0), FETCH),
+        (held(2, LATER, OrderState.GONE), order(2, T0), KEEP),
     ],
 )
 def test_judgement(before: Held | None, snapshot: Order | Gone, expected: Judgement) -> None:

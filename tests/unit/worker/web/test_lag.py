@@ -17,7 +17,7 @@ def seen(*, oldest: datetime | None = None, **current_at: datetime) -> Backlog:
 
 
 def lags(*, has_feed: bool = True) -> Lags:
-    return Lags(settings(), has_feed=has_feed, since=STARTED)
+    return Lags(settings(), has_feed=has_feed, poll_seconds={CHANNEL: 300}, since=STARTED)
 
 
 def test_an_empty_inbox_is_not_behind() -> None:

@@ -1,0 +1,133 @@
+"""A marketplace that only sets numbers: what can be lost there is told, and nothing is guessed (P1, P4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.doubles import AbsoluteMarketplace
+from tests.world import World
+from worker.reconcile.decide import Decisions
+from worker.store import Store
+from worker.store.tables import Anomaly, Operation
+
+
+@pytest.fixture
+def world(store: Store) -> World:
+    return World(store, marketplace=AbsoluteMarketplace)
+
+
+def slip_in(world: World, action: Callable[[], object]) -> None:
+    """Right before the next write is executed."""
+
+    def once(_listing: str) -> None:
+        world.marketplace.before_adjust = None
+        action()
+
+    world.marketplace.before_adjust = once
+
+
+def settle_down(world: World, minutes: int = 10) -> None:
+    for _ in range(minutes):
+        world.services.sweeper.sweep()
+        world.reconcile()
+        world.upkeep()
+        world.services.overwrites.look()
+        world.pass_time(60)
+
+
+def test_a_sale_that_a_write_overwrote_is_told_with_its_units(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    slip_in(world, lambda: world.marketplace.buy("L", 2))
+    world.sell("1", {"A": 3})
+    settle_down(world)
+    assert world.total() == 7
+    assert world.anomalies() == ["sale-at-risk"]
+    ((detail,),) = world.rows(Anomaly.detail)
+    assert (detail["units"], detail["sale"]) == (2, next(iter(world.marketplace.stock_model.reservations)))
+    world.marketplace.edit("L", -2)
+    Decisions(world.store, world.clock, world.services.anomalies).accept_total("L", by="ada", reason="counted")
+    settle_down(world)
+    assert (world.total(), world.anomalies()) == (5, [])
+
+
+def test_sales_at_other_times_and_of_other_listings_are_not_told(world: World) -> None:
+    world.listing(total=10)
+    world.listing("M", total=10)
+    world.link()
+    world.marketplace.buy("L", 1)
+    settle_down(world)
+    slip_in(world, lambda: world.marketplace.buy("M", 2))
+    world.sell("1", {"A": 3})
+    settle_down(world)
+    world.marketplace.buy("L", 1)
+    settle_down(world)
+    assert (world.total(), world.anomalies()) == (5, [])
+
+
+def test_without_a_write_the_sales_are_not_asked_for(world: World) -> None:
+    world.listing(total=10)
+    settle_down(world)
+    assert world.marketplace.count("sales") == 0
+    world.link()
+    world.sell("1", {"A": 3})
+    settle_down(world)
+    assert world.marketplace.count("sales") == 1
+
+
+@pytest.mark.parametrize(("how", "states"), [("lost_after", ["applied"]), ("lost_before", ["absent", "applied"])])
+def test_a_lost_answer_is_settled_by_the_number_where_that_decides(world: World, how: str, states: list[str]) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", how)
+    world.sell("1", {"A": 3})
+    settle_down(world)
+    assert [state for state, *_ in world.operations()] == states
+    assert (world.total(), world.pairs(), world.anomalies()) == (7, [("A", 3, 3, 0)], [])
+
+
+def test_the_number_from_before_is_believed_only_after_settle_after(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "lost_before")
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.pass_time(30)
+    world.reconcile()
+    assert [state for state, *_ in world.operations()] == ["unknown"]
+
+
+def test_a_number_that_is_neither_is_for_a_person(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "lost_before")
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.marketplace.buy("L", 1)
+    settle_down(world)
+    assert world.operations() == [("unknown", 10, 7)]
+    assert "outcome-unknown" in world.anomalies()
+    ((operation,),) = world.rows(Operation.id)
+    Decisions(world.store, world.clock, world.services.anomalies).settle(
+        operation, "absent", by="ada", reason="the vendor said so"
+    )
+    settle_down(world)
+    assert (world.total(), world.pairs()) == (6, [("A", 3, 3, 0)])
+
+
+def test_a_write_executed_late_over_a_newer_number_is_told(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    world.sell("1", {"A": 3})
+    settle_down(world, 5)
+    world.sell("2", {"A": 2})
+    settle_down(world, 3)
+    assert world.total() == 5
+    for execute in world.marketplace.late:
+        execute()
+    assert world.total() == 7
+    settle_down(world)
+    assert world.anomalies() == ["unexplained-total"]
