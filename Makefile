@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check attack fuzz audit bench chaos chaos-receiver simulate simulate-mutants format lock clean
+.PHONY: help demo test check conformance attack fuzz audit bench chaos chaos-receiver simulate simulate-mutants format lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -27,6 +27,9 @@ check: $(READY)  ## format, lint, types, arrows, unit tests: under a minute
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive config connectors worker
 	$(BIN)/pytest --quiet --numprocesses=auto tests/unit
+
+conformance: $(READY)  ## the vendors' own clients and schemas against the sandboxes (ARGS="sharetribe" for one)
+	$(BIN)/python -m tests.official $(ARGS)
 
 attack: $(READY)  ## 10,000 hostile inputs against a real receiver process (ARGS="--inputs 50000 --seed 7")
 	$(BIN)/python -m tests.attack $(ARGS)
@@ -82,6 +85,7 @@ lock:  ## resolve again what may be installed (needs uv; ARGS="--upgrade" for ne
 	$(COMPILE) $(ARGS) requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(COMPILE) $(ARGS) --no-deps --only-binary=:all: requirements/redis.in --output-file requirements/redis.txt
 	$(COMPILE) $(ARGS) --no-deps --only-binary=:all: requirements/fuzz.in --output-file requirements/fuzz.txt
+	$(COMPILE) $(ARGS) --no-deps --only-binary=:all: requirements/node.in --output-file requirements/node.txt
 
 clean:  ## remove .venv and everything that can be made again
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov build dist

@@ -340,6 +340,14 @@ class Clocked(Protocol):
         """The vendor's clock less ours, as its last answer showed; None before the first."""
 
 
+@runtime_checkable
+class Located(Protocol):
+    """An account that can tell which of the vendor's systems it opens: a channel must not be the marketplace itself."""
+
+    def system_id(self) -> str:
+        """The vendor's own id of that system. Asks the vendor, and raises like any read."""
+
+
 # --------------------------------------------------------------------------------------------------------------
 # Channel: values
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -12,25 +13,24 @@ from connectors.http import Http, Toolbox, parse_json
 from connectors.sharetribe.auth import TokenAuth
 from connectors.sharetribe.errors import read_error, refusal, write_error
 from connectors.sharetribe.limits import limits
-from connectors.sharetribe.resources import Resource, ShapeError, primary
-from connectors.sharetribe.settings import SharetribeMarketplaceSettings
-
-ACCOUNT = "sharetribe"
+from connectors.sharetribe.resources import Resource, ShapeError, primary, resource_id
+from connectors.sharetribe.settings import SharetribeAccount
 
 
 class Client:
     """Queries and commands, within the vendor's limits, with every refusal turned into an error of ours."""
 
-    def __init__(self, settings: SharetribeMarketplaceSettings, toolbox: Toolbox) -> None:
+    def __init__(self, settings: SharetribeAccount, toolbox: Toolbox, *, account: str) -> None:
+        self._account = account
         self._clock = toolbox.clock
         self._asked_for_time = False
         self._limits = limits(settings.base_url, settings.environment)
         self.http = Http(
             toolbox,
-            account=ACCOUNT,
+            account=account,
             base_url=f"{settings.base_url}/v1/integration_api",
             auth=TokenAuth(
-                account=ACCOUNT,
+                account=account,
                 base_url=settings.base_url,
                 client_id=settings.client_id,
                 client_secret=settings.client_secret,
@@ -41,16 +41,33 @@ class Client:
     def now(self) -> datetime:
         """The vendor's present moment. Asks once, by the cheapest call, when no answer has told it yet."""
         if self.http.clock_skew_seconds is None and not self._asked_for_time:
-            self.query("marketplace/show", {}, what="reading the marketplace")
+            self.marketplace()
             self._asked_for_time = True
         return self.http.vendor_now
+
+    def marketplace(self) -> Any:
+        """The marketplace these credentials open."""
+        return self.query("marketplace/show", {}, what="reading the marketplace")
+
+    def marketplace_id(self) -> str:
+        """Its id: what tells one marketplace from another, since all share one host."""
+        with self.reading("reading the marketplace"):
+            return resource_id(primary(self.marketplace()))
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Turns a wrong shape into `Unreadable`, saying what was being read."""
+        try:
+            yield
+        except ShapeError as error:
+            raise Unreadable(f"{what}: {error}", account=self._account) from error
 
     def query(self, path: str, params: Mapping[str, Any], *, what: str, priority: Priority = Priority.READ) -> Any:
         """The JSON of an answer. `what` completes "Sharetribe refused ..." in errors."""
         response = self.http.read("GET", path, params=params, scopes=self._limits.queries, priority=priority)
         if not response.is_success:
-            raise read_error(response, account=ACCOUNT, what=what, clock=self._clock)
-        return parse_json(response, account=ACCOUNT)
+            raise read_error(response, account=self._account, what=what, clock=self._clock)
+        return parse_json(response, account=self._account)
 
     def command(
         self,
@@ -67,11 +84,11 @@ class Client:
         """
         response = self.http.write("POST", path, json=body, params=params, scopes=self._limits.commands)
         if not response.is_success or refusal(response) is not None:
-            raise write_error(response, account=ACCOUNT, what=what, clock=self._clock)
+            raise write_error(response, account=self._account, what=what, clock=self._clock)
         try:
-            if confirms(primary(parse_json(response, account=ACCOUNT))):
+            if confirms(primary(parse_json(response, account=self._account))):
                 return
             reason = "it speaks of something else"
         except (Unreadable, ShapeError) as error:
             reason = str(error)
-        raise OutcomeUnknown(f"{what} was answered {response.status_code}, but {reason}", account=ACCOUNT)
+        raise OutcomeUnknown(f"{what} was answered {response.status_code}, but {reason}", account=self._account)

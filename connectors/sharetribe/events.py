@@ -6,9 +6,9 @@ Pure: no I/O, no clock. Functions raise `ShapeError` on anything but the documen
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.contract import Author, Change, ListingChange, ListingState, StockChange, TrailEvent
@@ -19,6 +19,7 @@ from connectors.sharetribe.resources import (
     attributes,
     author_id,
     identifier,
+    meta,
     moment,
     related,
     resource_id,
@@ -28,6 +29,10 @@ from connectors.sharetribe.resources import (
     whole,
 )
 from connectors.text import is_storable, legible
+
+PAGE = 100
+RETENTION = {"live": timedelta(days=90), "dev": timedelta(days=7)}
+"""How long events are kept."""
 
 FEED_TYPES = "listing,stockAdjustment"
 TRAIL_TYPES = "stockAdjustment,stockReservation,transaction"
@@ -61,6 +66,31 @@ class Position:
         sequence = kept.get("sequence")
         return cls(moment(kept.get("at")), None if sequence is None else whole(sequence, "sequence"))
 
+    def query(self, types: str) -> dict[str, Any]:
+        """What asks for the events of these types that follow."""
+        if self.sequence is None:
+            return {"eventTypes": types, "createdAtStart": timestamp(self.at)}
+        return {"eventTypes": types, "startAfterSequenceId": self.sequence}
+
+
+def following(position: Position | None, event: Resource) -> Position:
+    """The position after `event`. Sequence ids only grow: an answer that goes back would be read for ever."""
+    number = sequence(event)
+    if position is not None and position.sequence is not None and number <= position.sequence:
+        raise ShapeError(f"its sequence id {number} does not follow {position.sequence}")
+    try:
+        return Position(created_at(event), number)
+    except ShapeError:
+        if position is None:
+            raise
+        # Its place is what leads on; that it happened no earlier than the one before is enough to know its age.
+        return Position(position.at, number)
+
+
+def is_last(page: Sequence[Any], answer: Any) -> bool:
+    """Whether nothing follows this page of events. After an empty one nothing does, whatever the answer says."""
+    return not page or len(page) < (meta(answer, "perPage") or PAGE)
+
 
 def sequence(event: Resource) -> int:
     """Its place in the feed: strictly increasing, with gaps."""
@@ -78,6 +108,11 @@ def event_type(event: Resource) -> str:
     if not isinstance(found, str) or not found or not is_storable(found):
         raise ShapeError("eventType is missing or no name")
     return found
+
+
+def subject_of(event: Resource) -> str:
+    """The id of the resource it is about."""
+    return identifier(attributes(event).get("resourceId"))
 
 
 def change(event: Resource, *, client_id: str) -> Change | None:
@@ -108,7 +143,7 @@ def change(event: Resource, *, client_id: str) -> Change | None:
 def _deleted(event: Resource, *, client_id: str) -> ListingChange:
     return ListingChange(
         sequence=sequence(event),
-        listing_id=identifier(attributes(event).get("resourceId")),
+        listing_id=subject_of(event),
         at=created_at(event),
         state=ListingState.DELETED,
         state_changed=True,

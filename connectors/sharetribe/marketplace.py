@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -25,30 +24,26 @@ from connectors.contract import (
     UnreadableListing,
 )
 from connectors.errors import (
-    ConnectorError,
     CursorTooOld,
     Rejected,
     StockMismatch,
-    Unauthorized,
     Unavailable,
     Unreadable,
 )
 from connectors.http import Toolbox
-from connectors.sharetribe import events, resources
-from connectors.sharetribe.client import ACCOUNT, Client
+from connectors.sharetribe import checks, events, resources
+from connectors.sharetribe.client import Client
 from connectors.sharetribe.errors import CONFLICT, INVALID_STATE
 from connectors.sharetribe.events import Position
 from connectors.sharetribe.resources import ShapeError, timestamp
 from connectors.sharetribe.settings import SharetribeMarketplaceSettings
 from connectors.text import legible
 
+ACCOUNT = "sharetribe"
 PAGE = 100
 LEDGER = timedelta(days=366)
 """How far back, and over how long a span, stock adjustments can be asked for (API reference, "Stock adjustments")."""
-RETENTION = {"live": timedelta(days=90), "dev": timedelta(days=7)}
-"""How long events are kept (docs, "Events")."""
 FIRST_LOOK = timedelta(seconds=60)
-LARGEST_SKEW_SECONDS = 30.0
 
 # Windows reach beyond the vendor's present and stay inside its past: requests travel, and clocks differ a little.
 _MARGIN = timedelta(hours=1)
@@ -56,7 +51,7 @@ _LEDGER_MARGIN = timedelta(minutes=5)
 
 
 class SharetribeMarketplace:
-    """Marketplace, Ledger, Feed, Closable and Trail of `connectors.contract`.
+    """Marketplace, Ledger, Feed, Closable, Trail and Located of `connectors.contract`.
 
     Safe for use from several threads. `disconnect` closes its connections (`close` closes a listing).
     """
@@ -67,7 +62,7 @@ class SharetribeMarketplace:
     def __init__(self, settings: SharetribeMarketplaceSettings, toolbox: Toolbox) -> None:
         self.unlimited_from: int | None = settings.unlimited_from
         self._settings = settings
-        self._client = Client(settings, toolbox)
+        self._client = Client(settings, toolbox, account=ACCOUNT)
         section = [settings.sku_key.partition(".")[0]] if settings.sku_key else []
         # Sparse, so that nothing personal is even sent: of the author, only the id is of use.
         self._listing_query = {
@@ -96,7 +91,7 @@ class SharetribeMarketplace:
         """See `Marketplace.listing`. A deleted listing is `NotFound`: the vendor shows no difference."""
         what = f"reading listing {listing_id}"
         answer = self._client.query("listings/show", {"id": listing_id, **self._listing_query}, what=what)
-        with _reading(what):
+        with self._client.reading(what):
             return self._listing(resources.primary(answer), resources.included(answer))
 
     def adjust(self, listing_id: str, *, seen: int, delta: int) -> Adjusted:
@@ -159,7 +154,7 @@ class SharetribeMarketplace:
         total = 0
         for page in count(1):
             answer = self._client.query("stock_adjustments/query", {**query, "page": page}, what=what)
-            with _reading(what):
+            with self._client.reading(what):
                 shown = _adjustments(answer, listing_id)
             total = total or resources.meta(answer, "totalItems") or 0
             # A page may repeat what the one before showed, when the ledger grew in between; never all of it.
@@ -180,8 +175,8 @@ class SharetribeMarketplace:
         """
         started = self._client.now()
         position = self._position(cursor, started)
-        answer = self._client.query("events/query", self._after(position), what="reading the change feed")
-        with _reading("the change feed"):
+        answer = self._client.query("events/query", position.query(events.FEED_TYPES), what="reading the change feed")
+        with self._client.reading("the change feed"):
             found = resources.elements(answer)
         changes: list[Change] = []
         unknown: list[str] = []
@@ -190,7 +185,7 @@ class SharetribeMarketplace:
         for element in found:
             try:
                 event = resources.as_resource(element)
-                position = _next(position, event)
+                position = events.following(position, event)
                 change = events.change(event, client_id=self._settings.client_id)
                 if change is None:
                     unknown.append(events.event_type(event))
@@ -198,7 +193,7 @@ class SharetribeMarketplace:
                     changes.append(change)
             except ShapeError as error:
                 unreadable.append(_unreadable(element, error))
-        more = not _is_last(found, answer)
+        more = not events.is_last(found, answer)
         if more and position == begun:
             raise Unreadable(f"the change feed does not lead on: {unreadable[0].reason}", account=ACCOUNT)
         if not more and started - position.at > 2 * _MARGIN:
@@ -213,17 +208,10 @@ class SharetribeMarketplace:
             position = Position.parse(cursor)
         except ShapeError as error:
             raise CursorTooOld(f"the cursor of the change feed cannot be read: {error}", account=ACCOUNT) from error
-        if position.at < now - RETENTION[self._settings.environment] + _MARGIN:
+        if position.at < now - events.RETENTION[self._settings.environment] + _MARGIN:
             message = f"events since {timestamp(position.at)} are no longer kept; reconcile everything"
             raise CursorTooOld(message, account=ACCOUNT)
         return position
-
-    @staticmethod
-    def _after(position: Position) -> dict[str, Any]:
-        after: dict[str, Any] = {"eventTypes": events.FEED_TYPES}
-        if position.sequence is None:
-            return after | {"createdAtStart": timestamp(position.at)}
-        return after | {"startAfterSequenceId": position.sequence}
 
     def trail(self, transaction_id: str) -> Sequence[TrailEvent]:
         """See `Trail.trail`: the transaction's transitions and what they did to its stock reservation."""
@@ -234,17 +222,17 @@ class SharetribeMarketplace:
         while True:
             after = {} if position is None else {"startAfterSequenceId": position.sequence}
             answer = self._client.query("events/query", {**query, **after}, what=what)
-            with _reading(what):
+            with self._client.reading(what):
                 page = resources.primaries(answer)
             for event in page:
                 try:
-                    position = _next(position, event)
+                    position = events.following(position, event)
                     step = events.trail_event(event)
                 except ShapeError as error:
                     raise Unreadable(f"event {_name(event)} while {what}: {error}", account=ACCOUNT) from error
                 if step is not None:
                     trail.append(step)
-            if _is_last(page, answer):
+            if events.is_last(page, answer):
                 return trail
 
     # Listings
@@ -268,7 +256,7 @@ class SharetribeMarketplace:
                 what=what,
                 priority=Priority.SWEEP,
             )
-            with _reading(what):
+            with self._client.reading(what):
                 found = self._listing_page(answer)
             fresh = [listing for listing, _ in found if listing.listing_id not in shown]
             if fresh:
@@ -331,35 +319,22 @@ class SharetribeMarketplace:
 
     def check(self) -> Sequence[Check]:
         """See `Marketplace.check`."""
-        access = self._try("access", lambda: self._client.query("marketplace/show", {}, what="reading the marketplace"))
+        access = self._try("access", self._client.marketplace)
         if not access.ok:
             return [access]
         return [
             access,
             self._try("listings", lambda: next(self.listings(), None)),
             self._try("events", lambda: self.changes(None)),
-            self._clock_check(),
+            checks.clock(self._client),
         ]
 
-    def _try(self, name: str, attempt: Callable[[], object]) -> Check:
-        try:
-            attempt()
-        except Unauthorized as error:
-            remedy = "Set the client id and secret of an Integration application (Console, Applications)."
-            return Check(name, ok=False, detail=str(error), remedy=remedy)
-        except ConnectorError as error:
-            remedy = f"See that {self._settings.base_url} is the Integration API's host and can be reached; try again."
-            return Check(name, ok=False, detail=str(error), remedy=remedy)
-        return Check(name, ok=True, detail="readable")
+    def system_id(self) -> str:
+        """See `Located.system_id`."""
+        return self._client.marketplace_id()
 
-    def _clock_check(self) -> Check:
-        skew_seconds = self._client.http.clock_skew_seconds
-        if skew_seconds is None:
-            return Check("clock", ok=True, detail="the marketplace does not tell its time")
-        detail = f"the marketplace's clock differs from ours by {skew_seconds:+.0f} s"
-        if abs(skew_seconds) <= LARGEST_SKEW_SECONDS:
-            return Check("clock", ok=True, detail=detail)
-        return Check("clock", ok=False, detail=detail, remedy="Synchronise this machine's clock (NTP).")
+    def _try(self, name: str, act: Callable[[], object]) -> Check:
+        return checks.attempt(name, act, self._settings.base_url)
 
     def _listing(self, resource: resources.Resource, included: resources.Included) -> Listing:
         try:
@@ -381,15 +356,6 @@ class SharetribeMarketplace:
             except ShapeError as error:
                 found.append((UnreadableListing(_id(element), legible(str(error))), created_at))
         return found
-
-
-@contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """Turns a wrong shape into `Unreadable`, saying what was being read."""
-    try:
-        yield
-    except ShapeError as error:
-        raise Unreadable(f"{what}: {error}", account=ACCOUNT) from error
 
 
 def _adjustments(answer: Any, listing_id: str) -> dict[str, RemoteAdjustment]:
@@ -415,25 +381,6 @@ def _id(element: Any) -> str | None:
         return resources.resource_id(resources.as_resource(element))
     except ShapeError:
         return None
-
-
-def _next(position: Position | None, event: resources.Resource) -> Position:
-    """The position after `event`. Sequence ids only grow: an answer that goes back would be read for ever."""
-    sequence = events.sequence(event)
-    if position is not None and position.sequence is not None and sequence <= position.sequence:
-        raise ShapeError(f"its sequence id {sequence} does not follow {position.sequence}")
-    try:
-        return Position(events.created_at(event), sequence)
-    except ShapeError:
-        if position is None:
-            raise
-        # Its place is what leads on; that it happened no earlier than the one before is enough to know its age.
-        return Position(position.at, sequence)
-
-
-def _is_last(page: Sequence[resources.Resource], answer: Any) -> bool:
-    """Whether nothing follows this page of events. After an empty one nothing does, whatever the answer says."""
-    return not page or len(page) < (resources.meta(answer, "perPage") or PAGE)
 
 
 def _is_total(stock: resources.Resource, total: int) -> bool:

@@ -116,6 +116,18 @@ def related(resource: Resource, name: str) -> tuple[str, str] | None:
     return _kind(target), resource_id(target)
 
 
+def related_many(resource: Resource, name: str) -> list[tuple[str, str]]:
+    """Types and ids of a to-many relationship; none when it is absent, null or empty, which all mean the same."""
+    relationships = resource.get("relationships")
+    link = relationships.get(name) if isinstance(relationships, Mapping) else None
+    targets = link.get("data") if isinstance(link, Mapping) else None
+    if targets is None:
+        return []
+    if not isinstance(targets, list):
+        raise ShapeError(f"{name} is not a list")
+    return [(_kind(target), resource_id(target)) for target in map(as_resource, targets)]
+
+
 def moment(value: Any) -> datetime:
     """A timestamp, in UTC."""
     try:
@@ -191,7 +203,7 @@ def listing(resource: Resource, included: Included, *, unlimited_from: int, sku_
         stock=stock(stock_resource, unlimited_from=unlimited_from),
         seller_id=author_id(resource),
         title=title(shown),
-        sku=_sku(shown, sku_key),
+        sku=sku(shown, sku_key),
     )
 
 
@@ -238,16 +250,15 @@ def _reservation(link: tuple[str, str] | None, included: Included) -> Reservatio
 _RESERVATION_STATES = {str(state): state for state in ReservationState}
 
 
-def _sku(attributes: Mapping[str, Any], sku_key: str | None) -> str | None:
-    if sku_key is None:
-        return None
-    section, _, key = sku_key.partition(".")
-    extended = attributes.get(section)
+def sku(attributes: Any, sku_key: str | None) -> str | None:
+    """The SKU a listing keeps under that key, e.g. `metadata.externalSku`; None where it keeps none there."""
+    section, _, key = (sku_key or "").partition(".")
+    extended = attributes.get(section) if isinstance(attributes, Mapping) else None
     found = extended.get(key) if isinstance(extended, Mapping) else None
     if not isinstance(found, (str, int)) or isinstance(found, bool) or found == "":
         return None
-    sku = str(found)
-    return sku if is_storable(sku) else None
+    text = str(found)
+    return text if is_storable(text) else None
 
 
 def _kind(resource: Resource) -> str:

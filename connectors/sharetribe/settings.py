@@ -1,21 +1,22 @@
-"""What an operator sets for a Sharetribe marketplace."""
+"""What an operator sets for a Sharetribe marketplace, as the one whose stock is kept true or as a channel."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from connectors.addresses import safe_base_url
+from connectors.registry import ASKED
 
 VENDOR_URL = "https://flex-integ-api.sharetribe.com"
 
 
-class SharetribeMarketplaceSettings(BaseModel):
-    """One marketplace, reached as one Integration application.
+_SKU_KEY = r"^(publicData|privateData|metadata)\..+$"
 
-    The application must be trueup's alone: changes made under its client id count as trueup's own.
-    """
+
+class SharetribeAccount(BaseModel):
+    """One marketplace, reached as one Integration application."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +32,19 @@ class SharetribeMarketplaceSettings(BaseModel):
         default="live",
         description="`dev` for dev and test environments: tighter rate limits, events kept 7 days instead of 90.",
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _safe_address(cls, value: str) -> str:
+        return safe_base_url(value)
+
+
+class SharetribeMarketplaceSettings(SharetribeAccount):
+    """The marketplace whose stock is kept true.
+
+    The application must be trueup's alone: changes made under its client id count as trueup's own.
+    """
+
     unlimited_from: int = Field(
         default=10**12,
         gt=0,
@@ -39,11 +53,28 @@ class SharetribeMarketplaceSettings(BaseModel):
     )
     sku_key: str | None = Field(
         default=None,
-        pattern=r"^(publicData|privateData|metadata)\..+$",
+        pattern=_SKU_KEY,
         description="Where listings keep a SKU, e.g. `metadata.externalSku`; a hint for links, nothing more.",
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _safe_address(cls, value: str) -> str:
-        return safe_base_url(value)
+
+class SharetribeChannelSettings(SharetribeAccount):
+    """A marketplace whose sales are taken."""
+
+    sku_key: str | None = Field(
+        default=None,
+        pattern=_SKU_KEY,
+        description="Where listings keep their SKU, e.g. `metadata.externalSku`. A listing without one, and every"
+        " listing when this is not set, goes by its id.",
+        json_schema_extra={ASKED: "Where do listings keep their SKU (publicData.sku, metadata.sku)? Empty: by id"},
+    )
+    provider_id: str | None = Field(
+        default=None, min_length=1, description="Only what this user sells counts; none for every seller's sales."
+    )
+    exclude_processes: tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)], ...] = Field(
+        default=(),
+        description="Transactions of processes with these names do not count.",
+        json_schema_extra={
+            ASKED: "If orders of your marketplace are mirrored into this one: the transaction process they go through"
+        },
+    )

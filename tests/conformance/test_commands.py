@@ -44,6 +44,11 @@ CHANNELS = {
         "consumer_secret": "env:WOO_SECRET",
         "webhook_secrets": "env:SHOP_SECRET",
     },
+    "sharetribe": {
+        "client_id": sharetribe.Options().client_id,
+        "client_secret": "env:ST_SECRET",
+        "sku_key": "publicData.sku",
+    },
     "standard": {
         "orders_token": "env:STANDARD_TOKEN",
         "webhook_secrets": "env:STANDARD_SECRET",
@@ -65,6 +70,8 @@ def a_shop(connector: str, clock: Clock) -> Starlette:
         return marketplacer.create_app(marketplacer.Options(), clock)
     if connector == "woocommerce":
         return woocommerce.create_app(woocommerce.Options(), clock)
+    if connector == "sharetribe":
+        return sharetribe.create_app(sharetribe.Options(seed=1), clock)
     if connector == "standard":
         return standard.create_app(standard.Options(), clock)
     return shopify.create_app(shopify.Options(), clock)
@@ -143,7 +150,10 @@ class Setting:
         lines = [{"sku": sku, "quantity": quantity} for sku, quantity in units.items()]
         # The shop stamps whole seconds: an order of the second in which it was set up would seem to be older.
         self._advance_shop(1)
-        if self.connector == "marketplacer":
+        if self.connector == "sharetribe":
+            for sku, quantity in units.items():
+                self._buy(sku, quantity)
+        elif self.connector == "marketplacer":
             for sku in units:
                 _variant(self.shop, sku, 99)
             lines = [{"variant": sku, "quantity": quantity} for sku, quantity in units.items()]
@@ -152,6 +162,14 @@ class Setting:
             self.shop.post("/_control/orders", json={"orders": [{"lines": lines}]}).raise_for_status()
         # The channel reads no second before it is over.
         self._advance_shop(5)
+
+    def _buy(self, sku: str, quantity: int) -> None:
+        """A marketplace that sells: one transaction for each listing."""
+        body = {"listings": [{"title": sku, "stock": 100, "public_data": {"sku": sku}}]}
+        (made,) = self.shop.post("/_control/listings", json=body).raise_for_status().json()["listings"]
+        order = {"listing_id": made["id"], "quantity": quantity}
+        bought = self.shop.post("/_control/purchases", json=order).raise_for_status().json()
+        self.shop.post(f"/_control/purchases/{bought['id']}/pay").raise_for_status()
 
     def _advance_shop(self, seconds: float) -> None:
         self.shop.post("/_control/clock", json={"seconds": seconds}).raise_for_status()
@@ -223,7 +241,19 @@ def test_from_nothing_to_stock_that_is_true(setting: Setting) -> None:
     assert setting.run("status", "--check").startswith("The stock is true.")
 
 
-@pytest.mark.parametrize("setting", ["standard"], indirect=True)
+@pytest.mark.parametrize("setting", [("sharetribe", "sharetribe")], indirect=True)
+@pytest.mark.parametrize("same", [False, True])
+def test_doctor_tells_a_channel_that_is_the_marketplace_itself(setting: Setting, *, same: bool) -> None:
+    if same:
+        setting.shop.base_url = setting.marketplace.base_url
+    setting.init()
+    found = setting.ask("doctor", code=int(same))
+    (apart,) = (check for check in found["checks"] if check["name"] == "apart")
+    assert (apart["subject"], apart["ok"]) == ("acme", not same)
+    assert ("lift no hold" in apart["remedy"]) is same
+
+
+@pytest.mark.parametrize("setting", [("sharetribe", "standard")], indirect=True)
 def test_sales_from_a_file_reach_the_marketplace(setting: Setting) -> None:
     mug = setting.listing("Mug", 10)
     setting.init()

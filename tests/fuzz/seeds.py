@@ -152,6 +152,50 @@ SHARETRIBE: list[Any] = [
     {"errors": [{"code": "old-total-mismatch", "title": "No.", "source": {"path": ["oldTotal", 0]}}]},
 ]
 
+_SALE = {
+    "id": "transaction-1",
+    "type": "transaction",
+    "attributes": {
+        "createdAt": "2026-11-20T10:00:00.000Z",
+        "lastTransitionedAt": "2026-11-21T12:00:00.000Z",
+        "processName": "default-purchase",
+    },
+    "relationships": {
+        "listing": sharetribe.link("listing", "listing-1"),
+        "stockReservation": sharetribe.link("stockReservation", "reservation-1"),
+        "provider": sharetribe.link("user", "seller-1"),
+    },
+}
+_SOLD = [
+    sharetribe.listing(metadata={"sku": "A"}),
+    {
+        "id": "reservation-1",
+        "type": "stockReservation",
+        "attributes": {"quantity": 2, "state": "accepted"},
+        "relationships": {"stockAdjustments": {"data": [{"id": "adjustment-1", "type": "stockAdjustment"}]}},
+    },
+    sharetribe.adjustment(at="2026-11-20T10:00:00.000Z"),
+]
+SHARETRIBE_SALES: list[Any] = [
+    sharetribe.page([_SALE], _SOLD, paginationLimit=100),
+    {"data": _SALE, "included": _SOLD},
+    sharetribe.page([sharetribe.event(2, "transaction/initiated", _SALE)]),
+]
+SALES_CURSORS: list[Any] = [
+    {"at": "2026-11-21T11:59:00Z", "sequence": 5},
+    {"at": "2026-11-21T11:59:00Z", "page": 2, "begun": "2026-11-21T11:58:00Z"},
+]
+TRANSIT: list[Any] = [
+    ["^ ", "~:listingId", "~u9009efe1-25ec-4ed5-9413-e80c584ff6bf", "~:newTotal", 9],
+    [
+        "^ ",
+        "~:price",
+        ["~#mn", [1590, "USD"]],
+        "~:privateData",
+        ["^ ", "^0", ["^1", [1, "EUR"]], "~:at", "~m1577836800000"],
+    ],
+    {"~:id": {"~#set": ["~:key", "~f1.5", "~i9007199254740993", "~~a"]}},
+]
 SHARETRIBE_TOKEN = sharetribe.TOKEN
 SHOPIFY_TOKEN = {"access_token": "t", "scope": "read_orders", "expires_in": 86399}
 CURSOR = {"sequence": 5, "at": "2026-11-21T11:59:00.000Z"}

@@ -31,8 +31,11 @@ from connectors.http import Toolbox
 from connectors.marketplacer import ClosingMarketplace, MarketplacerChannel, MarketplacerMarketplaceSettings
 from connectors.marketplacer.hooks import MarketplacerHooks
 from connectors.sandbox.clock import VirtualClock
+from connectors.sharetribe.channel import SharetribeChannel
 from connectors.sharetribe.marketplace import SharetribeMarketplace
-from connectors.sharetribe.settings import SharetribeMarketplaceSettings
+from connectors.sharetribe.sandbox.codec import CODECS, decoded
+from connectors.sharetribe.sandbox.errors import ApiError
+from connectors.sharetribe.settings import SharetribeChannelSettings, SharetribeMarketplaceSettings
 from connectors.shopify import ShopifyChannel, ShopifySettings
 from connectors.shopify.hooks import ShopifyHooks
 from connectors.standard import AskedChannel, StandardChannel, StandardSettings, signing
@@ -485,6 +488,67 @@ def _sharetribe_cursor(data: bytes) -> None:
         marketplace.disconnect()
 
 
+_SALES = SharetribeChannelSettings(
+    client_id="our-client", client_secret=SecretStr("very-secret"), sku_key="metadata.sku", provider_id="seller-1"
+)
+
+
+def _storable_sale(order: Order) -> None:
+    assert is_storable(order.order_id)
+    assert abs(order.revision) < 2**63
+    for line in order.lines:
+        assert is_storable(line.line_id)
+        assert is_storable(line.item_key)
+        assert line.sku is not None
+        assert is_storable(line.sku)
+        assert 0 <= line.committed < 2**63
+
+
+def _sharetribe_sales(data: bytes) -> None:
+    """The bytes are the answer to every question but the one for a token."""
+    channel = SharetribeChannel("market", _SALES, _toolbox(lambda request: _token_first(request, data)))
+
+    def polled(cursor: str) -> None:
+        page = channel.orders(cursor)
+        for order in page.orders:
+            _storable_sale(order)
+        for entry in page.unreadable:
+            assert entry.order_id is None or is_storable(entry.order_id)
+            assert legible(entry.reason) == entry.reason
+
+    def one() -> None:
+        found = channel.order("transaction-1")
+        if isinstance(found, Order):
+            _storable_sale(found)
+
+    try:
+        _each(
+            [
+                lambda: polled(channel.cursor_at(NOW)),
+                lambda: polled('{"at":"2026-11-21T11:59:00Z","sequence":1}'),
+                lambda: list(channel.recent(NOW)),
+                one,
+            ]
+        )
+    finally:
+        channel.close()
+
+
+def _sharetribe_sales_cursor(data: bytes) -> None:
+    channel = SharetribeChannel("market", _SALES, _toolbox(lambda request: _token_first(request, b'{"data": []}')))
+    try:
+        channel.orders(data.decode("utf-8", "surrogateescape"))
+    finally:
+        channel.close()
+
+
+def _sharetribe_transit(data: bytes) -> None:
+    """The sandbox's own reading of what a client sends."""
+    content = decoded("application/transit+json", data)
+    for codec in CODECS.values():
+        codec.encode(content)
+
+
 def _whole_answer(data: bytes) -> None:
     """A status line's number, header lines, an empty line, a body: whatever any vendor may send to any client."""
     head, _, body = data.partition(b"\n\n")
@@ -593,6 +657,9 @@ TARGETS: Mapping[str, Target] = {
     "sharetribe-answer": Target(_sharetribe_body, (ConnectorError,), seeds.written(seeds.SHARETRIBE)),
     "sharetribe-token": Target(_sharetribe_token, (ConnectorError,), seeds.written([seeds.SHARETRIBE_TOKEN])),
     "sharetribe-cursor": Target(_sharetribe_cursor, (ConnectorError,), seeds.written([seeds.CURSOR])),
+    "sharetribe-sales": Target(_sharetribe_sales, (ConnectorError,), seeds.written(seeds.SHARETRIBE_SALES)),
+    "sharetribe-sales-cursor": Target(_sharetribe_sales_cursor, (ConnectorError,), seeds.written(seeds.SALES_CURSORS)),
+    "sharetribe-transit": Target(_sharetribe_transit, (ApiError,), seeds.written(seeds.TRANSIT)),
     "whole-answer": Target(_whole_answer, (ConnectorError,), seeds.ANSWERS),
     "links": Target(_links, (), [seeds.LINKS]),
     "sales": Target(_sales, (sales.SalesFileError,), [seeds.SALES, gzip.compress(seeds.SALES, mtime=0)]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ROOMS = ("config", "connectors", "worker")
-LOCKS = ("runtime", "dev", "build", "redis", "fuzz")
+LOCKS = ("runtime", "dev", "build", "redis", "fuzz", "node")
 
 
 def pinned(name: str) -> list[Requirement]:
@@ -66,6 +67,19 @@ def test_a_lock_has_hashes_and_names_no_place(lock: str) -> None:
     for block in re.split(r"\n(?=\S)", text):
         assert block.startswith("#") or "--hash=sha256:" in block, block
     assert not re.search(r"://|\B/\w+/|index-url|find-links", text)
+
+
+def test_the_vendors_clients_are_locked_with_hashes_and_without_a_place() -> None:
+    folder = ROOT / "tests" / "official"
+    wanted = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    packages = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    own = packages.pop("")
+
+    assert own["dependencies"] == wanted
+    assert {name: packages[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    for name, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert not {"resolved", "hasInstallScript"} & package.keys(), name
 
 
 def test_every_import_is_declared() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kombu import Connection
 
-from connectors.contract import Channel, Check, Hooks, Polled
+from connectors.contract import Channel, Check, Hooks, Located, Polled
 from connectors.errors import ConnectorError
 from worker.housekeeping import hook_address
 from worker.store import StorageUnavailable
@@ -61,6 +61,8 @@ class Doctor:
             registered = self._webhooks(name)
             yield from self._account(HoldScope.CHANNEL, name, self._of_channel(name, channel), stored=stored)
             yield Examined(name, registered)
+            if (apart := self._apart(name, channel)) is not None:
+                yield Examined(name, apart)
         yield Examined("alerts", self._alerts())
 
     # --- our own ----------------------------------------------------------------------------------------------
@@ -114,6 +116,23 @@ class Doctor:
             return checks
         # Without a public address the channel lives by polling, on purpose: its webhooks need not be there.
         return [found for found in checks if found.ok or not found.name.startswith(WEBHOOK)]
+
+    def _apart(self, name: str, channel: Channel) -> Check | None:
+        """Whether the channel is another system than the marketplace; None where one vendor cannot be both."""
+        settings, marketplace = self._services.settings, self._services.marketplace
+        configured = settings.channels.get(name)
+        if configured is None or configured.connector != settings.marketplace.connector:
+            return None
+        if not isinstance(channel, Located) or not isinstance(marketplace, Located):
+            return None
+        try:
+            same = channel.system_id() == marketplace.system_id()
+        except ConnectorError as error:
+            return Check("apart", False, str(error), "until both can be asked, see that they are not one and the same")
+        if not same:
+            return Check("apart", True, "another system than the marketplace")
+        detail = "this channel is the marketplace itself: its sales have left the stock there already"
+        return Check("apart", False, detail, f"take [channels.{name}] out of the configuration; lift no hold of it")
 
     def _checks(self, check: Callable[[], Sequence[Check]]) -> Sequence[Check]:
         try:

@@ -17,7 +17,7 @@ from connectors.sandbox.log import Entry
 
 from . import events, listings, stock, transactions
 from .auth import Tokens
-from .codec import answer_codec, body_codec
+from .codec import answer_codec, decoded
 from .counts import Counts
 from .endpoint import Call, Endpoint, Reply
 from .errors import ApiError
@@ -93,7 +93,8 @@ class IntegrationApi:
             with marketplace.lock:
                 self._purchases.pass_time()
                 client_id = self._tokens.caller(request.headers.get("authorization"))
-                content = self._decoded(request, body) if endpoint.method == "POST" else {}
+                posted = endpoint.method == "POST"
+                content = decoded(request.headers.get("content-type"), body) if posted else {}
                 # Includes and fields are the renderer's; the rest is the endpoint's.
                 asked = dict(request.query_params)
                 own = {key: value for key, value in asked.items() if key not in _COMMON_QUERY}
@@ -104,17 +105,6 @@ class IntegrationApi:
                 return self._answer(request, 200, rendered), reply.outcome
         except ApiError as error:
             return self._refusal(request, error), error.code
-
-    @staticmethod
-    def _decoded(request: Request, body: bytes) -> dict[str, Any]:
-        codec = body_codec(request.headers.get("content-type"))
-        try:
-            content = codec.decode(body)
-        except ValueError as error:
-            raise ApiError(400, "bad-request", "The body cannot be read.") from error
-        if not isinstance(content, dict):
-            raise ApiError(400, "bad-request", "The body is not an object.")
-        return content
 
     def _rendered(self, endpoint: Endpoint, reply: Reply, asked: Mapping[str, str]) -> dict[str, Any]:
         if endpoint.method == "POST" and asked.get("expand") != "true":

@@ -1,38 +1,22 @@
-"""Between answers as values and bytes on the wire.
+"""Between answers as values and bytes on the wire, by content type.
 
-Answers are built of plain values plus the types below, which say more than JSON can, so that a codec for another
-content type is one more entry in `CODECS`.
+Answers are built of plain values plus the types of `values`, which say more than JSON can.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
 
 from .errors import ApiError
+from .transit import TransitCodec
+from .values import timestamp_text
 
-
-class Id(str):
-    """A UUID as text."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An amount in minor units."""
-
-    amount: int
-    currency: str
-
-
-def timestamp_text(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+MAX_DEPTH = 100
+"""How deep the values of a body may be nested; beyond it no answer could hold them."""
 
 
 class Codec(Protocol):
@@ -41,7 +25,7 @@ class Codec(Protocol):
     media_type: str
 
     def encode(self, value: Any) -> bytes:
-        """The bytes of plain values and the types above."""
+        """The bytes of plain values and the types of `values`."""
 
     def decode(self, body: bytes) -> Any:
         """Plain values: ids and times as text. Raises ValueError on anything else."""
@@ -68,7 +52,8 @@ def _plain(value: Any) -> str:
 
 
 JSON = JsonCodec()
-CODECS: Mapping[str, Codec] = {JSON.media_type: JSON}
+TRANSIT = TransitCodec()
+CODECS: Mapping[str, Codec] = {codec.media_type: codec for codec in (JSON, TRANSIT)}
 
 
 def answer_codec(accept: str | None) -> Codec:
@@ -86,3 +71,32 @@ def body_codec(content_type: str | None) -> Codec:
     if codec is None:
         raise ApiError(400, "unsupported-content-type", f"Content type {content_type} is not supported.")
     return codec
+
+
+def decoded(content_type: str | None, body: bytes) -> dict[str, Any]:
+    """The object a request's body holds. Raises `ApiError`, whatever the body."""
+    codec = body_codec(content_type)
+    try:
+        content = codec.decode(body)
+    except ValueError as error:
+        raise ApiError(400, "bad-request", "The body cannot be read.") from error
+    if not isinstance(content, dict):
+        raise ApiError(400, "bad-request", "The body is not an object.")
+    if _is_deeper(content, MAX_DEPTH):
+        raise ApiError(400, "bad-request", "The body is nested too deeply.")
+    return content
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether plain values are nested deeper than that, told without recursion."""
+    level = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True

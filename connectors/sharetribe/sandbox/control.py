@@ -21,7 +21,6 @@ from connectors.sandbox.stock import NotEnoughStockError
 
 from . import inspection
 from .auth import Tokens
-from .codec import Id
 from .control_requests import (
     Advance,
     By,
@@ -40,8 +39,10 @@ from .errors import ApiError, conflict, not_found
 from .marketplace import MARKETPLACE_API, Marketplace
 from .options import UNLIMITED_TOTAL, Switches
 from .purchases import Purchases
+from .values import Id
 
 STEPS = {
+    "request": "transition/request-payment-after-inquiry",
     "pay": "transition/confirm-payment",
     "expire": "transition/expire-payment",
     "cancel": "transition/cancel",

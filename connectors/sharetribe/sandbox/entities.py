@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .codec import Money
+from .values import Geolocation, Money
 
 
 class ListingState(StrEnum):
@@ -50,7 +50,7 @@ class Listing:
     deleted: bool = False
     description: str | None = None
     price: Money | None = None
-    geolocation: Mapping[str, float] | None = None
+    geolocation: Geolocation | None = None
     public_data: Mapping[str, Any] = field(default_factory=dict)
     private_data: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from connectors.sandbox.log import Entry
+from connectors.sandbox.log import Entry, Origin
 from connectors.sandbox.stock import ReservationChange
 
-from .codec import Id
 from .endpoint import Call, Endpoint, Reply
 from .entities import Listing, ListingChange, TransactionChange
 from .errors import ApiError
 from .fields import Field, names, number_text, per_page, timestamp, uuid
 from .marketplace import Marketplace
 from .resources import identity, linked
+from .values import Id
 
 PAGE = 100
 
@@ -67,7 +67,7 @@ def _size(call: Call) -> int:
 def event_of(marketplace: Marketplace, entry: Entry) -> dict[str, Any]:
     """A log entry as an `event` resource."""
     resource, previous = _resources(marketplace, entry)
-    author = entry.origin if entry.origin.shown == "attributed" else None
+    author = entry.origin if entry.origin.shown == "attributed" else Origin(entry.origin.source)
     return {
         # Event ids mean nothing, so they are made from the sequence rather than stored.
         "id": Id(f"{entry.sequence:08x}-0000-4000-8000-{entry.sequence:012x}"),
@@ -83,13 +83,17 @@ def event_of(marketplace: Marketplace, entry: Entry) -> dict[str, Any]:
             "resource": resource,
             "previousValues": previous,
             "auditData": {
-                "userId": author and author.user_id,
-                "adminId": author and author.admin_id,
-                "clientId": author and author.client_id,
+                "userId": _id(author.user_id),
+                "adminId": _id(author.admin_id),
+                "clientId": _id(author.client_id),
                 "requestId": None,
             },
         },
     }
+
+
+def _id(text: str | None) -> Id | None:
+    return Id(text) if text else None
 
 
 def _resources(marketplace: Marketplace, entry: Entry) -> tuple[dict[str, Any] | None, dict[str, Any]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from .codec import Money
 from .errors import ApiError
+from .values import Geolocation, Money
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -127,6 +127,15 @@ def money(value: Any) -> Money:
     if not isinstance(value, dict) or set(value) != {"amount", "currency"} or not isinstance(value["currency"], str):
         raise BadValueError("not an amount with a currency")
     return Money(whole(value["amount"]), value["currency"])
+
+
+def geolocation(value: Any) -> Geolocation:
+    """A place, in degrees."""
+    if not isinstance(value, dict) or set(value) != {"lat", "lng"}:
+        raise BadValueError("not a latitude with a longitude")
+    if not all(isinstance(degrees, (int, float)) and not isinstance(degrees, bool) for degrees in value.values()):
+        raise BadValueError("not a latitude with a longitude")
+    return Geolocation(value["lat"], value["lng"])
 
 
 def number_text(value: str) -> int:

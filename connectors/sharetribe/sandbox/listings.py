@@ -8,7 +8,21 @@ from typing import Any
 from .endpoint import Call, Endpoint, Reply, page_of
 from .entities import IndexedListing, ListingState
 from .errors import ApiError, conflict, not_found
-from .fields import PAGING, Field, ids, mapping, money, names, names_of, number_text, one_of, text, timestamp, uuid
+from .fields import (
+    PAGING,
+    Field,
+    geolocation,
+    ids,
+    mapping,
+    money,
+    names,
+    names_of,
+    number_text,
+    one_of,
+    text,
+    timestamp,
+    uuid,
+)
 
 _STATES = tuple(ListingState)
 _MAX_SORTS = 3
@@ -19,7 +33,7 @@ _PLAIN = {"title": "title", "description": "description", "price": "price", "geo
 _DETAILS = {
     "description": Field(text(5000)),
     "price": Field(money),
-    "geolocation": Field(mapping),
+    "geolocation": Field(geolocation),
     "publicData": Field(mapping),
     "privateData": Field(mapping),
     "metadata": Field(mapping),

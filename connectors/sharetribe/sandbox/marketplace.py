@@ -13,10 +13,10 @@ from connectors.sandbox.clock import MovableClock
 from connectors.sandbox.log import Log, Origin, Shown
 from connectors.sandbox.stock import ListingStock, StockModel
 
-from .codec import Id
 from .entities import Listing, ListingChange, ListingState, MarketplaceCard, Transaction, User
 from .options import Options
 from .search import SearchIndex
+from .values import Id
 
 INTEGRATION_API = "source/integration-api"
 MARKETPLACE_API = "source/marketplace-api"

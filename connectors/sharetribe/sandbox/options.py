@@ -65,6 +65,9 @@ class Switches(BaseModel):
     repeated_close: Literal["accepted", "refused"] = Field(
         default="accepted", description="Whether closing a closed listing, or opening a published one, succeeds."
     )
+    deleted_listing: Literal["included", "linked", "unlinked"] = Field(
+        default="linked", description="What a transaction shows of a listing deleted since: all, its id, or nothing."
+    )
     events_per_page: Literal["refused", "ignored", "honoured"] = Field(
         default="refused", description="What events/query does with perPage."
     )

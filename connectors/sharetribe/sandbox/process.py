@@ -1,8 +1,8 @@
 """Transaction processes: which transition leads where, who may make it, and what it does to stock.
 
 `default-purchase` is the official web template's process, reduced to what touches stock and the states around it. It
-never proposes a reservation, so `proposed-purchase` is this sandbox's own, built from the documented stock actions
-(docs, "Transaction process actions").
+neither proposes a reservation nor begins before one, so `proposed-purchase` and `inquiry-purchase` are this sandbox's
+own, built from the documented stock actions (docs, "Transaction process actions").
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _DAY_SECONDS = 86_400
 
 DEFAULT_PURCHASE = "default-purchase"
 PROPOSED_PURCHASE = "proposed-purchase"
+INQUIRY_PURCHASE = "inquiry-purchase"
 
 
 class StockAction(StrEnum):
@@ -99,7 +100,15 @@ def processes(payment_expiry_seconds: int) -> Mapping[str, Process]:
         Transition("transition/decline", operator, proposed, declined, decline),
         Transition("transition/cancel", operator, accepted, canceled, cancel),
     )
+    inquiry_purchase = (
+        Transition("transition/inquire", customer, initial, "state/inquiry"),
+        Transition(
+            "transition/request-payment-after-inquiry", customer, "state/inquiry", pending, StockAction.CREATE_PENDING
+        ),
+        *(transition for transition in default_purchase if transition.source is not initial),
+    )
     return {
         DEFAULT_PURCHASE: Process(DEFAULT_PURCHASE, default_purchase),
         PROPOSED_PURCHASE: Process(PROPOSED_PURCHASE, proposed_purchase),
+        INQUIRY_PURCHASE: Process(INQUIRY_PURCHASE, inquiry_purchase),
     }

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from connectors.sandbox.log import Origin
 from connectors.sandbox.stock import NotEnoughStockError, Reservation, ReservationState
 
-from .codec import Id
 from .entities import Actor, Transaction, TransactionChange, TransitionRecord
 from .errors import ApiError, conflict
 from .marketplace import TRANSACTION, Marketplace
 from .process import DEFAULT_PURCHASE, RELEASES, StockAction, Transition, processes
+from .values import Id
 
 
 class Purchases:

@@ -12,9 +12,9 @@ from typing import Any
 from connectors.sandbox.stock import Adjustment, Reservation, ReservationChange
 
 from . import entities
-from .codec import Id
 from .errors import ApiError
 from .marketplace import Marketplace
+from .values import Id
 
 Related = Callable[[Marketplace, Any], Any]
 Tree = dict[str, "Tree"]
@@ -81,6 +81,11 @@ def _transaction_attributes(transaction: entities.Transaction) -> dict[str, Any]
 
 def _listing_of(marketplace: Marketplace, entity: Any) -> Any:
     return marketplace.listings.get(entity.listing_id)
+
+
+def _sold_listing(marketplace: Marketplace, transaction: entities.Transaction) -> entities.Listing | None:
+    listing = marketplace.listings[transaction.listing_id]
+    return None if listing.deleted and marketplace.switches.deleted_listing == "unlinked" else listing
 
 
 _RESERVATION_RELATIONS: Mapping[str, Related] = {
@@ -153,7 +158,7 @@ KINDS: Mapping[type, Kind] = {
         _transaction_attributes,
         {
             "marketplace": lambda marketplace, _: marketplace.card,
-            "listing": _listing_of,
+            "listing": _sold_listing,
             "customer": lambda marketplace, transaction: marketplace.users.get(transaction.customer_id),
             "provider": lambda marketplace, transaction: marketplace.users.get(transaction.provider_id),
             "stockReservation": lambda marketplace, transaction: marketplace.stock.reservations.get(
@@ -243,8 +248,13 @@ class Renderer:
         if isinstance(related, list):
             related = related[: self._limits.get(name)]
         for each in related if isinstance(related, list) else [] if related is None else [related]:
-            self._include(each, tree)
+            if not self._is_hidden(each):
+                self._include(each, tree)
         return _link(related)
+
+    def _is_hidden(self, entity: Any) -> bool:
+        deleted = isinstance(entity, entities.Listing) and entity.deleted
+        return deleted and self._marketplace.switches.deleted_listing != "included"
 
     def _include(self, entity: Any, tree: Tree) -> None:
         kind = KINDS[type(entity)]

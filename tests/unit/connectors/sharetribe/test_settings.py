@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.registry import connector
-from connectors.sharetribe import SharetribeMarketplaceSettings
+from connectors.sharetribe import SharetribeChannelSettings, SharetribeMarketplaceSettings
 from connectors.sharetribe.limits import limits
 from tests.unit.connectors.sharetribe.vendor import CLIENT_SECRET, settings
 
@@ -52,7 +52,7 @@ def test_every_setting_is_described() -> None:
 def test_the_registry_opens_it() -> None:
     found = connector("sharetribe")
     assert found.marketplace_settings is SharetribeMarketplaceSettings
-    assert found.channel_settings is None
+    assert found.channel_settings is SharetribeChannelSettings
 
 
 def test_limits_of_a_live_environment() -> None:

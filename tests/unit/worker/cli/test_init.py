@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from connectors import registry
+from connectors.registry import Connector
 from tests.newer import ADDS, TAKES_AWAY, newer_migrations
 from tests.unit.worker.cli.conftest import Command
 from worker.cli import configuration
@@ -190,13 +192,23 @@ def test_an_existing_file_is_not_replaced_unless_forced(trueup: Command) -> None
     assert trueup(*ANSWERS, "--any-seller", "--force").code == 0
 
 
+MARKETPLACE_ONLY = Connector("market")
+
+
+def test_a_connector_without_channels_is_none_for_a_channel(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BUILT_IN, "market", f"{__name__}:MARKETPLACE_ONLY")
+    ended = trueup(*ANSWERS, "--any-seller", "--channel-connector", "market")
+    assert ended.code == 2
+    assert "The connector market offers no channel" in ended.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ((), "--seller ID, or --any-seller"),
         (("--any-seller", "--marketplace", "nobody"), "known are"),
         (("--any-seller", "--marketplace", "shopify"), "offers no marketplace"),
-        (("--any-seller", "--channel-connector", "sharetribe"), "offers no channel"),
+        (("--any-seller", "--channel-connector", "nobody"), "known are"),
         (("--any-seller", "--channel-option", "shop"), "is not KEY=VALUE"),
         (("--any-seller", "--channel-option", "shop=https://acme"), "channels.acme-shop.shop"),
         (("--any-seller", "--channel-option", "colour=red"), "channels.acme-shop.colour"),
