@@ -73,7 +73,10 @@ def run(options: Options) -> int:
         return _refused(options, str(error))
     planned = replay.plan(lines, limit=options.limit)
     del lines
-    if not vendors.CHANNELS[options.channel].returns_units:
+    channel = vendors.CHANNELS[options.channel]
+    if channel.lines_per_order == 1:
+        planned = replay.one_order_for_each_line(planned)
+    if not channel.returns_units:
         planned = replay.whole_orders_only(planned)
     if not planned.lines:
         return _refused(options, "There is no sale to replay in these lines.")

@@ -188,3 +188,23 @@ def whole_orders_only(planned: Replay) -> Replay:
             steps.append(GiveBack(step.order, tuple(units[step.order])))
     committed = {key: line.units if key.order in kept else 0 for key, line in planned.lines.items()}
     return replace(planned, steps=steps, committed=committed, inexpressible_units=inexpressible)
+
+
+def one_order_for_each_line(planned: Replay) -> Replay:
+    """The same for a shop whose orders have one line: each line becomes an order of its own."""
+    number = {key: order for order, key in enumerate(planned.lines)}
+    steps: list[Step] = []
+    for step in planned.steps:
+        if isinstance(step, PlaceOrder):
+            for position, line in enumerate(step.lines):
+                steps.append(PlaceOrder(number[LineKey(step.order, position)], step.invoice, (line,)))
+        else:
+            for position, units in step.parts:
+                steps.append(GiveBack(number[LineKey(step.order, position)], ((0, units),)))
+    return replace(
+        planned,
+        steps=steps,
+        lines={LineKey(number[key], 0): line for key, line in planned.lines.items()},
+        committed={LineKey(number[key], 0): units for key, units in planned.committed.items()},
+        orders=len(planned.lines),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from worker.demo.vendors import elasticpath, sharetribe, shopify, standard, woocommerce
+from worker.demo.vendors import elasticpath, marketplacer, sharetribe, shopify, standard, woocommerce
 from worker.demo.vendors.base import Channel, Marketplace
 
 MARKETPLACES: Mapping[str, type[Marketplace]] = {
@@ -17,6 +17,8 @@ CHANNELS: Mapping[str, type[Channel]] = {
     "shopify": shopify.ShopifyShop,
     "woocommerce": woocommerce.WooCommerceShop,
     "elasticpath": elasticpath.ElasticPathShop,
+    "marketplacer": marketplacer.MarketplacerShop,
+    "sharetribe": sharetribe.SharetribeShop,
     "standard": standard.StandardShop,
 }
 

@@ -158,6 +158,8 @@ class Channel(Vendor):
 
     returns_units: bool = True
     """Whether a part of an order can be given back; else only all of it."""
+    lines_per_order: int | None = None
+    """The most that an order can have; None is any number."""
 
     def stock(self, skus: Sequence[str]) -> None:
         """Put what is sold into the shop's own catalogue, where it needs one."""

@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from random import Random
 from typing import Any
+from uuid import UUID
 
 from worker.demo.catalogue import Stocked
-from worker.demo.proof import ListingNumbers
-from worker.demo.vendors.base import BATCH_LISTINGS, LOST_AFTER, LOST_BEFORE, Marketplace, Option, Secret, Writes
+from worker.demo.proof import TAKING, ListingNumbers
+from worker.demo.replay import PlaceOrder
+from worker.demo.vendors.base import (
+    BATCH_LISTINGS,
+    LOST_AFTER,
+    LOST_BEFORE,
+    Channel,
+    Marketplace,
+    Option,
+    Secret,
+    Webhooks,
+    Writes,
+)
 
 WRITE = "stock/compare_and_set"
+PLENTY = 10**9
+"""Of everything that is sold where somebody else keeps the stock."""
 
 
 class SharetribeMarketplace(Marketplace):
@@ -98,3 +113,62 @@ class SharetribeMarketplace(Marketplace):
             closings=outcomes.get("listings/close", {}).get("ok", 0),
             openings=outcomes.get("listings/open", {}).get("ok", 0),
         )
+
+
+class SharetribeShop(Channel):
+    """See `Channel`. A sale is a transaction, with one line and no webhooks; it can only be cancelled as a whole."""
+
+    connector = "sharetribe"
+    returns_units = False
+    lines_per_order = 1
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return {
+            "profile": "live",
+            "seed": self.seed + 1,
+            "client_id": "d3300000-0000-4000-8000-000000000002",
+            "client_secret": self.secret("shop"),
+        }
+
+    def account(self, url: str) -> Mapping[str, Option]:
+        return {
+            "base_url": url,
+            "client_id": self.options["client_id"],
+            "client_secret": Secret(self.options["client_secret"]),
+            "sku_key": "metadata.sku",
+        }
+
+    def stock(self, skus: Sequence[str]) -> None:
+        random = Random(f"listings {self.seed}")
+        self._listing_of = {sku: str(UUID(int=random.getrandbits(128), version=4)) for sku in skus}
+        for start in range(0, len(skus), BATCH_LISTINGS):
+            batch = [
+                {"id": self._listing_of[sku], "title": sku, "stock": PLENTY, "metadata": {"sku": sku}}
+                for sku in skus[start : start + BATCH_LISTINGS]
+            ]
+            self.control.post("/listings", {"listings": batch})
+
+    def place(self, orders: Sequence[PlaceOrder]) -> Sequence[tuple[str, Sequence[str]]]:
+        return [self._place(order) for order in orders]
+
+    def _place(self, order: PlaceOrder) -> tuple[str, Sequence[str]]:
+        (line,) = order.lines
+        asked = {"listing_id": self._listing_of[line.sku], "quantity": line.units}
+        begun = self.control.post("/purchases", asked)
+        self.control.post(f"/purchases/{begun['id']}/pay")
+        return str(begun["id"]), [str(begun["reservation_id"])]
+
+    def give_back(self, order_id: str, parts: Mapping[str, int]) -> None:
+        self.control.post(f"/purchases/{order_id}/cancel")
+
+    def committed(self) -> Mapping[str, int]:
+        """By the marketplace's own books of what is reserved."""
+        reservations = self.control.get("/state")["reservations"]
+        return {each["id"]: each["quantity"] if each["state"] in TAKING else 0 for each in reservations}
+
+    def pending(self) -> Mapping[str, int]:
+        return {"queued": 0, "in_flight": 0}
+
+    def webhooks(self, counts: Mapping[str, Any]) -> Webhooks:
+        return Webhooks(0, 0, 0)

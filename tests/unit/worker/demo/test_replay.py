@@ -1,6 +1,15 @@
 from __future__ import annotations
 
-from worker.demo.replay import GiveBack, LineKey, PlaceOrder, Replay, Sold, plan, whole_orders_only
+from worker.demo.replay import (
+    GiveBack,
+    LineKey,
+    PlaceOrder,
+    Replay,
+    Sold,
+    one_order_for_each_line,
+    plan,
+    whole_orders_only,
+)
 from worker.demo.sales import SalesLine
 
 
@@ -116,3 +125,18 @@ def test_a_shop_that_takes_back_whole_orders_only_keeps_the_rest_sold() -> None:
     assert [step for step in whole.steps if isinstance(step, GiveBack)] == [GiveBack(0, ((0, 2), (1, 1)))]
     assert whole.committed == {LineKey(0, 0): 0, LineKey(0, 1): 0, LineKey(1, 0): 5}
     assert (whole.inexpressible_units, planned.inexpressible_units) == (1, 0)
+
+
+def test_a_shop_whose_orders_have_one_line_gets_an_order_for_each() -> None:
+    planned = plan([SalesLine("1", "A", 2), SalesLine("1", "B", 1), SalesLine("2", "C", 5), SalesLine("C3", "A", -1)])
+
+    single = one_order_for_each_line(planned)
+
+    assert [step.lines for step in single.steps if isinstance(step, PlaceOrder)] == [
+        (Sold("A", 2),),
+        (Sold("B", 1),),
+        (Sold("C", 5),),
+    ]
+    assert [step for step in single.steps if isinstance(step, GiveBack)] == [GiveBack(0, ((0, 1),))]
+    assert single.committed == {LineKey(0, 0): 1, LineKey(1, 0): 1, LineKey(2, 0): 5}
+    assert single.orders == 3
