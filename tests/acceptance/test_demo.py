@@ -90,6 +90,8 @@ def test_short_times_and_the_lifted_shadow_are_said(
         ("elasticpath-multi", "woocommerce"),
         ("sharetribe", "elasticpath"),
         ("sharetribe", "standard"),
+        ("sharetribe", "marketplacer"),
+        ("elasticpath", "sharetribe"),
     ],
 )
 def test_every_vendor_plays_its_part(marketplace: str, channel: str, tmp_path: Path) -> None:
