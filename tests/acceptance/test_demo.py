@@ -92,6 +92,7 @@ def test_short_times_and_the_lifted_shadow_are_said(
         ("sharetribe", "standard"),
         ("sharetribe", "marketplacer"),
         ("elasticpath", "sharetribe"),
+        ("marketplacer-multi", "shopify"),
     ],
 )
 def test_every_vendor_plays_its_part(marketplace: str, channel: str, tmp_path: Path) -> None:

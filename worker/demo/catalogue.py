@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -72,11 +72,13 @@ class Catalogue:
         return sum(1 for link in self.links if link.units > 1)
 
 
-def build(demand_by_sku: Mapping[str, int], seed: int) -> Catalogue:
+def build(
+    demand_by_sku: Mapping[str, int], seed: int, *, named: Callable[[str], str] = lambda article: article
+) -> Catalogue:
     """A listing for each SKU; some SKUs are packs of several units, and some are kits of several listings."""
     random = Random(f"catalogue {seed}")
     skus = sorted(demand_by_sku)
-    listing_of = {sku: str(UUID(int=random.getrandbits(128), version=4)) for sku in skus}
+    listing_of = {sku: named(str(UUID(int=random.getrandbits(128), version=4))) for sku in skus}
     packs = set(random.sample(skus, _part(PART_IN_PACKS, len(skus))))
     kits = set(random.sample(skus, _part(PART_IN_KITS, len(skus)) if len(skus) > 1 else 0))
     links = [SkuLink(sku, listing_of[sku], random.choice(PACK_UNITS) if sku in packs else 1) for sku in skus]

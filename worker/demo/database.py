@@ -18,16 +18,26 @@ SOON = timedelta(minutes=3)
 """Work that waits longer than this waits for stock or for a person, not for its turn; leases are shorter too."""
 AT_ONCE = timedelta(seconds=3)
 """An oversold listing is looked at again from time to time: only one that is this close to its turn has work to do."""
-LISTINGS_DUE = """
+FOR_A_PERSON = "SELECT listing_id FROM anomalies WHERE kind = 'outcome-unknown' AND state <> 'resolved'"
+"""Listings on which nothing more is written until somebody has decided."""
+LISTINGS_DUE = f"""
     SELECT count(*) FROM listings
-    WHERE lease_owner IS NOT NULL OR next_attempt_at < :at_once
+    WHERE listing_id NOT IN ({FOR_A_PERSON}) AND (lease_owner IS NOT NULL OR next_attempt_at < :at_once
         OR next_attempt_at < :soon AND (attempts > 0 OR put_off_by IS NOT NULL OR listing_id NOT IN (
-            SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved'))
-"""
-PENDING = """
+            SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved')))
+"""  # noqa: S608  constants of this module
+PENDING = f"""
     SELECT count(*) FROM pairs
-    WHERE applied <> committed - waived AND listing_id NOT IN (
+    WHERE applied <> committed - waived AND listing_id NOT IN ({FOR_A_PERSON}) AND listing_id NOT IN (
         SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved')
+"""  # noqa: S608  constants of this module
+OPERATIONS_OPEN = f"""
+    SELECT count(*) FROM operations
+    WHERE state IN ('prepared', 'unknown') AND listing_id NOT IN ({FOR_A_PERSON})
+"""  # noqa: S608  constants of this module
+NOT_LOOKED_AT = """
+    SELECT count(*) FROM operations
+    WHERE kind = 'stock' AND id > coalesce((SELECT CAST(value AS bigint) FROM cursors WHERE name = 'overwrites'), 0)
 """
 SWEPT_AT = "SELECT min(swept_at) AS swept_at FROM listings"
 
@@ -48,6 +58,8 @@ class Work:
     swept_at: datetime | None
     """When the last sweep that met every listing began."""
     orders: int
+    writes_not_looked_at: int
+    """Stock writes around which nobody has looked for the marketplace's own sales."""
 
     @property
     def left(self) -> Mapping[str, int]:
@@ -99,12 +111,13 @@ class Database:
             upkeep_due=self._number(
                 "SELECT count(*) FROM listings WHERE next_upkeep_at < :soon", {"soon": until["soon"]}
             ),
-            operations_open=self._number("SELECT count(*) FROM operations WHERE state IN ('prepared', 'unknown')"),
+            operations_open=self._number(OPERATIONS_OPEN),
             pending=self._number(PENDING),
             feed_read_at=read_at.get("feed"),
             poll_read_at=next((moment for name, moment in read_at.items() if name.startswith("orders:")), None),
             swept_at=next((_moment(row.swept_at) for row in self._rows(SWEPT_AT)), None),
             orders=self._number("SELECT count(*) FROM orders"),
+            writes_not_looked_at=self._number(NOT_LOOKED_AT),
         )
 
     def books(self) -> Books:
@@ -122,14 +135,18 @@ class Database:
                 " FROM pairs JOIN order_lines ON order_lines.id = line_row"
             )
         }
-        oversold, others = {}, []
+        oversold, others, undecided = {}, [], set()
+        at_risk: Counter[str] = Counter()
         for row in self._rows("SELECT kind, listing_id, message, detail FROM anomalies WHERE state <> 'resolved'"):
             if row.kind == "oversold":
-                detail = json.loads(row.detail) if isinstance(row.detail, str) else row.detail
-                oversold[row.listing_id] = int(detail["missing_units"])
+                oversold[row.listing_id] = int(_detail(row)["missing_units"])
+            elif row.kind == "sale-at-risk":
+                at_risk[row.listing_id] += int(_detail(row)["units"])
+            elif row.kind == "outcome-unknown":
+                undecided.add(row.listing_id)
             else:
                 others.append(f"{row.kind}: {row.message}")
-        return Books(pairs, oversold, others)
+        return Books(pairs, oversold, others, at_risk, frozenset(undecided))
 
     def operations(self) -> Operations:
         """Lost answers, and what became of them."""
@@ -170,6 +187,11 @@ class Database:
     def _rows(self, statement: str) -> Any:
         with self._engine.connect() as connection:
             return connection.execute(text(statement)).all()
+
+
+def _detail(row: Any) -> Any:
+    """SQLite keeps JSON as text."""
+    return json.loads(row.detail) if isinstance(row.detail, str) else row.detail
 
 
 def _moment(value: Any) -> datetime | None:

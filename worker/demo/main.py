@@ -116,7 +116,11 @@ class Scene:
         self._replay = planned
         self._folder = folder
         self._stack = ExitStack()
-        self._catalogue: Catalogue = catalogue.build(planned.committed_by_sku(), options.seed)
+        self._marketplace = vendors.MARKETPLACES[options.marketplace](options.seed)
+        self._shop = vendors.CHANNELS[options.channel](options.seed)
+        self._catalogue: Catalogue = catalogue.build(
+            planned.committed_by_sku(), options.seed, named=self._marketplace.listing_id
+        )
         self._half_way_peak_rss_mb = 0.0
         self._clock = SystemClock()
 
@@ -131,8 +135,6 @@ class Scene:
 
     def _start(self, stack: ExitStack) -> None:
         options = self._options
-        self._marketplace = vendors.MARKETPLACES[options.marketplace](options.seed)
-        self._shop = vendors.CHANNELS[options.channel](options.seed)
         for vendor in (self._marketplace, self._shop):
             stack.enter_context(vendor.start(self._folder))
         for vendor in (self._marketplace, self._shop):

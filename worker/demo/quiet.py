@@ -32,6 +32,8 @@ class _Sight:
     sequence: int
     marketplace_read_at: datetime | None
     """Up to when its changes are known for certain."""
+    not_looked_at: int
+    """Writes that may have overwritten sales nobody has looked for."""
 
 
 def wait_until_quiet(
@@ -70,7 +72,8 @@ def wait_until_quiet(
 def _look(database: Database, shop: Channel, marketplace: Marketplace) -> _Sight:
     waiting, sequence = shop.pending(), marketplace.changes()
     work = database.work()
-    return _Sight(work, waiting, sequence, work.feed_read_at if marketplace.feed else work.swept_at)
+    read_at = work.feed_read_at if marketplace.feed else work.swept_at
+    return _Sight(work, waiting, sequence, read_at, work.writes_not_looked_at if marketplace.overwrites else 0)
 
 
 def _moves(sight: _Sight) -> object:
@@ -80,6 +83,8 @@ def _moves(sight: _Sight) -> object:
 def _left(sight: _Sight, orders: int, placed_at: datetime, changed_at: datetime) -> Mapping[str, int]:
     left = dict(sight.work.left)
     left |= {f"webhooks {name}": count for name, count in sight.unsent.items() if count}
+    if sight.not_looked_at:
+        left["writes around which sales are not looked for"] = sight.not_looked_at
     if sight.work.orders < orders:
         left["orders not known"] = orders - sight.work.orders
     if sight.work.poll_read_at is None or sight.work.poll_read_at < placed_at + SETTLING:

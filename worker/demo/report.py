@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,8 @@ class Outcome:
             "reopened": writes.openings,
             "oversold_listings": proof.oversold_listings,
             "units_missing": proof.units_missing,
+            "at_risk_listings": proof.at_risk_listings,
+            "undecided_listings": proof.undecided_listings,
             "anomalies": {kind: counts["open"] for kind, counts in self.anomalies.items() if counts["open"]},
             "anomalies_resolved": {
                 kind: counts["resolved"] for kind, counts in self.anomalies.items() if counts["resolved"]
@@ -144,11 +146,24 @@ def conclusion(outcome: Outcome) -> str:
         return f"✗ {wrong:,} " + (
             "number is not what it must be." if wrong == 1 else "numbers are not what they must be."
         )
+    named = proof.at_risk_listings + proof.undecided_listings
+    if named:
+        return (
+            f"✓ All {proof.listings:,} listings show exactly the stock they must have, but for what open anomalies name"
+            f" on {named:,} of them: sales that a write may have overwritten, or a write that only a person can settle."
+        )
     return (
         f"✓ All {proof.listings:,} listings show exactly the stock they must have: every one of {proof.units_applied:,}"
         f" units that moved is explained by an order line, {proof.units_missing:,} units are oversold and named,"
         " no unit is lost or taken twice."
     )
+
+
+def _named(proof: Proof) -> Iterator[tuple[int, str]]:
+    if proof.at_risk_listings:
+        yield proof.at_risk_listings, "listings with a marketplace sale that a write may have overwritten, each named"
+    if proof.undecided_listings:
+        yield proof.undecided_listings, "listings with a write that only a person can settle, each named"
 
 
 def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
@@ -187,6 +202,7 @@ def _rows(outcome: Outcome) -> list[tuple[int | float, str]]:
             f"closings at zero, {writes.openings:,} reopenings; closed now: {proof.closed_listings:,}",
         ),
         (proof.oversold_listings, f"listings oversold, {proof.units_missing:,} units missing in all"),
+        *_named(proof),
         (round(outcome.seconds, 1), "seconds until all was quiet"),
         (
             round(outcome.usage.cpu_seconds, 1),

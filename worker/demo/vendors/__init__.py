@@ -11,6 +11,8 @@ MARKETPLACES: Mapping[str, type[Marketplace]] = {
     "sharetribe": sharetribe.SharetribeMarketplace,
     "elasticpath": elasticpath.ElasticPathMarketplace,
     "elasticpath-multi": elasticpath.MultiLocationMarketplace,
+    "marketplacer": marketplacer.MarketplacerMarketplace,
+    "marketplacer-multi": marketplacer.MultiStoreMarketplace,
 }
 """By name on the command line; each takes the seed."""
 CHANNELS: Mapping[str, type[Channel]] = {

@@ -106,6 +106,12 @@ class Marketplace(Vendor):
     """Whether trueup closes listings there."""
     feed: bool
     """Whether it tells what changed; else sweeps find it."""
+    overwrites: bool = False
+    """Whether a write may overwrite a sale."""
+
+    def listing_id(self, article: str) -> str:
+        """What the marketplace calls the listing of that article."""
+        return article
 
     @abstractmethod
     def seller(self) -> str | None:

@@ -46,9 +46,12 @@ class World:
     )
     oversold: dict[str, int] = field(default_factory=lambda: {TEA: 4})
     others: list[str] = field(default_factory=list)
+    at_risk: dict[str, int] = field(default_factory=dict)
+    undecided: set[str] = field(default_factory=set)
 
     def proof(self) -> Proof:
-        return check(self.expected, self.shop, self.marketplace, Books(self.pairs, self.oversold, self.others))
+        books = Books(self.pairs, self.oversold, self.others, self.at_risk, frozenset(self.undecided))
+        return check(self.expected, self.shop, self.marketplace, books)
 
     def change(self, listing: str, **numbers: object) -> None:
         self.marketplace[listing] = replace(self.marketplace[listing], **numbers)  # type: ignore[arg-type]
@@ -129,3 +132,36 @@ def test_reservations_that_ended_take_nothing() -> None:
     world.change(MUG, reserved={"accepted": 3, "declined": 90, "cancelled": 90, "proposed": 90})
 
     assert world.proof().holds
+
+
+def test_a_sale_that_was_overwritten_and_named_explains_its_units_and_no_more() -> None:
+    world = World()
+    world.at_risk = {MUG: 2}
+    world.change(MUG, total=11, own_adjustments=-6)
+    assert world.proof().differences == []
+    assert world.proof().at_risk_listings == 1
+    world.change(MUG, total=12)
+    assert {difference.kind for difference in world.proof().differences} == {"stock"}
+    world.change(MUG, total=11, own_adjustments=-5)
+    assert {difference.kind for difference in world.proof().differences} == {"sum"}
+    world.change(MUG, total=8, own_adjustments=-8)
+    assert {difference.kind for difference in world.proof().differences} == {"stock"}
+
+
+def test_an_overwritten_sale_may_leave_an_oversell_smaller() -> None:
+    world = World()
+    world.at_risk = {TEA: 1}
+    world.oversold[TEA] = 3
+    world.book(("3", TEA), applied=3, journalled=3)
+    world.change(TEA, own_adjustments=-2)
+    assert world.proof().differences == []
+    world.oversold[TEA] = 2
+    assert {difference.kind for difference in world.proof().differences} == {"oversell"}
+
+
+def test_a_listing_that_waits_for_a_person_is_named_and_not_examined() -> None:
+    world = World()
+    world.undecided = {SIX}
+    world.change(SIX, total=6, state="published")
+    proof = world.proof()
+    assert (proof.differences, proof.undecided_listings) == ([], 1)

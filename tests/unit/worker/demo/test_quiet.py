@@ -23,6 +23,7 @@ DONE = Work(
     poll_read_at=None,
     swept_at=None,
     orders=ORDERS,
+    writes_not_looked_at=0,
 )
 
 
@@ -32,6 +33,7 @@ class World:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.feed = True
+        self.overwrites = False
         self.began = self.clock.now()
         self.changed: Callable[[Work], Work] = lambda work: work
         self.unsent: Callable[[float], int] = lambda _: 0
@@ -79,6 +81,16 @@ def test_a_feed_that_was_read_before_the_last_change_is_not_enough() -> None:
     world = World()
     world.changed = lambda work: replace(work, feed_read_at=world.began if world.passed < 60 else work.feed_read_at)
 
+    assert world.wait() >= 60
+
+
+def test_where_writes_overwrite_the_sales_around_the_last_one_must_have_been_looked_for() -> None:
+    world = World()
+    world.changed = lambda work: replace(work, writes_not_looked_at=1 if world.passed < 60 else 0)
+    assert world.wait() < 60
+    world = World()
+    world.overwrites = True
+    world.changed = lambda work: replace(work, writes_not_looked_at=1 if world.passed < 60 else 0)
     assert world.wait() >= 60
 
 
