@@ -18,23 +18,25 @@ SOON = timedelta(minutes=3)
 """Work that waits longer than this waits for stock or for a person, not for its turn; leases are shorter too."""
 AT_ONCE = timedelta(seconds=3)
 """An oversold listing is looked at again from time to time: only one that is this close to its turn has work to do."""
-FOR_A_PERSON = "SELECT listing_id FROM anomalies WHERE kind = 'outcome-unknown' AND state <> 'resolved'"
-"""Listings on which nothing more is written until somebody has decided."""
-LISTINGS_DUE = f"""
+LISTINGS_DUE = """
     SELECT count(*) FROM listings
-    WHERE listing_id NOT IN ({FOR_A_PERSON}) AND (lease_owner IS NOT NULL OR next_attempt_at < :at_once
-        OR next_attempt_at < :soon AND (attempts > 0 OR put_off_by IS NOT NULL OR listing_id NOT IN (
-            SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved')))
-"""  # noqa: S608  constants of this module
-PENDING = f"""
+    WHERE listing_id NOT IN (
+            SELECT listing_id FROM anomalies WHERE kind = :for_people AND state <> 'resolved')
+        AND (lease_owner IS NOT NULL OR next_attempt_at < :at_once
+            OR next_attempt_at < :soon AND (attempts > 0 OR put_off_by IS NOT NULL OR listing_id NOT IN (
+                SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved')))
+"""
+PENDING = """
     SELECT count(*) FROM pairs
-    WHERE applied <> committed - waived AND listing_id NOT IN ({FOR_A_PERSON}) AND listing_id NOT IN (
-        SELECT listing_id FROM anomalies WHERE kind = 'oversold' AND state <> 'resolved')
-"""  # noqa: S608  constants of this module
-OPERATIONS_OPEN = f"""
+    WHERE applied <> committed - waived AND listing_id NOT IN (
+        SELECT listing_id FROM anomalies WHERE kind IN ('oversold', :for_people) AND state <> 'resolved')
+"""
+OPERATIONS_OPEN = """
     SELECT count(*) FROM operations
-    WHERE state IN ('prepared', 'unknown') AND listing_id NOT IN ({FOR_A_PERSON})
-"""  # noqa: S608  constants of this module
+    WHERE state IN ('prepared', 'unknown') AND listing_id NOT IN (
+        SELECT listing_id FROM anomalies WHERE kind = :for_people AND state <> 'resolved')
+"""
+"""Where a person decides what became of a write, nothing more happens there until then."""
 NOT_LOOKED_AT = """
     SELECT count(*) FROM operations
     WHERE kind = 'stock' AND id > coalesce((SELECT CAST(value AS bigint) FROM cursors WHERE name = 'overwrites'), 0)
@@ -89,8 +91,10 @@ class Operations:
 class Database:
     """Read-only look at one database."""
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, *, people_decide: bool = False) -> None:
+        """`people_decide` what the marketplace's records never will: an unknown outcome that operators were told of."""
         self._engine = create_engine(url)
+        self._for_people = {"for_people": "outcome-unknown" if people_decide else ""}
 
     def waiting_deliveries(self) -> int:
         """Webhooks stored and not handled yet."""
@@ -107,12 +111,12 @@ class Database:
         return Work(
             deliveries=self.waiting_deliveries(),
             fetches=self._number("SELECT count(*) FROM orders WHERE fetch_at IS NOT NULL"),
-            listings_due=self._number(LISTINGS_DUE, until),
+            listings_due=self._number(LISTINGS_DUE, {**until, **self._for_people}),
             upkeep_due=self._number(
                 "SELECT count(*) FROM listings WHERE next_upkeep_at < :soon", {"soon": until["soon"]}
             ),
-            operations_open=self._number(OPERATIONS_OPEN),
-            pending=self._number(PENDING),
+            operations_open=self._number(OPERATIONS_OPEN, self._for_people),
+            pending=self._number(PENDING, self._for_people),
             feed_read_at=read_at.get("feed"),
             poll_read_at=next((moment for name, moment in read_at.items() if name.startswith("orders:")), None),
             swept_at=next((_moment(row.swept_at) for row in self._rows(SWEPT_AT)), None),
@@ -142,7 +146,7 @@ class Database:
                 oversold[row.listing_id] = int(_detail(row)["missing_units"])
             elif row.kind == "sale-at-risk":
                 at_risk[row.listing_id] += int(_detail(row)["units"])
-            elif row.kind == "outcome-unknown":
+            elif row.kind == self._for_people["for_people"]:
                 undecided.add(row.listing_id)
             else:
                 others.append(f"{row.kind}: {row.message}")

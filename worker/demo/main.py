@@ -145,7 +145,8 @@ class Scene:
         )
         links = setting.prepare(self._configuration, self._catalogue)
         settings = loading.load(self._configuration, {})
-        self._database = stack.enter_context(Database(settings.database.url.get_secret_value()))
+        url = settings.database.url.get_secret_value()
+        self._database = stack.enter_context(Database(url, people_decide=self._marketplace.overwrites))
         self._introduce(links)
         self._stack_of_trueup = stack.enter_context(ExitStack())
 
