@@ -88,8 +88,10 @@ TEXTS = [value for value in HOSTILE if isinstance(value, str) and len(value) < 4
 ]
 
 
-NEVER_TAKEN = {"delivery-head", "standard-head", "whole-answer", "shopify-token", "sharetribe-token"}
-NEVER_TAKEN = {"delivery-head", "marketplacer-delivery-head", "whole-answer", "shopify-token", "sharetribe-token"}
+NEVER_TAKEN = {
+    *("delivery-head", "marketplacer-delivery-head", "standard-head"),
+    *("whole-answer", "shopify-token", "sharetribe-token"),
+}
 """Of a token alone nobody can read a listing, and nothing here signs a head."""
 
 
