@@ -204,7 +204,7 @@ class ScheduleSettings(Section):
 
 
 class WebSettings(Section):
-    """The receiver, health, metrics and console."""
+    """The receiver, health and metrics."""
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -213,6 +213,20 @@ class WebSettings(Section):
     )
     max_body_bytes: PositiveInt = Field(4_194_304, description="bytes; a larger delivery is refused and rings a poll")
     metrics: bool = Field(True, description="whether /metrics is served")
+
+
+class ConsoleSettings(Section):
+    """The pages for operators, on a port of their own: who reaches the receiver reaches nothing of them."""
+
+    enabled: bool = Field(True, description="whether `trueup run` and `trueup web` serve the console")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(8090, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    proxies: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"),
+        description="addresses or networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
+    session_idle_minutes: Interval = Field(60, description="minutes without use after which a sign-in ends")
+    session_hours: Interval = Field(12, description="hours after which a sign-in ends in any case")
 
 
 class WorkerSettings(Section):
@@ -259,6 +273,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     schedule: ScheduleSettings = ScheduleSettings()
     web: WebSettings = WebSettings()
+    console: ConsoleSettings = ConsoleSettings()
     worker: WorkerSettings = WorkerSettings()
     alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()

@@ -1,4 +1,4 @@
-"""Everything in one process: worker, schedule and receiver as threads, SQLite, no other service.
+"""Everything in one process: worker, schedule, receiver and console as threads, SQLite, no other service.
 
 The same tasks on the same tables as in service mode, with Celery's in-memory broker between them. Since the database is
 the truth (P2), nothing is lost when the process dies.
@@ -16,6 +16,7 @@ from celery.beat import Service as Beat
 from config.settings import Settings
 from worker import schedule
 from worker.app import QUEUES, make_app
+from worker.console import create_console
 from worker.doorbell import Doorbell
 from worker.services import Services
 from worker.store.migrate import upgrade
@@ -71,8 +72,14 @@ class Embedded:
         self._beat = Beat(self.app, max_interval=1, scheduler_cls=schedule.MemoryScheduler)
         self._beat_thread = threading.Thread(target=self._beat.start, name="beat", daemon=True)
         self._web = WebServer(create_app(self.services, self.bell), settings.web.host, settings.web.port)
+        console = settings.console
+        self._console = (
+            WebServer(create_console(self.services, self.bell), console.host, console.port) if console.enabled else None
+        )
         self._stopped = threading.Event()
         self.receiver_url = ""
+        self.console_url = ""
+        """Empty where the console is not served."""
 
     def start(self) -> None:
         """Migrate, make the channels known, and start every thread. Returns when the receiver listens."""
@@ -81,9 +88,11 @@ class Embedded:
         self._worker.start()
         self._beat_thread.start()
         self.receiver_url = self._web.start()
+        if self._console is not None:
+            self.console_url = self._console.start()
         for ring in schedule.rings(self.settings):
             self.bell.ring(ring.task)
-        log.info("embedded_started", receiver=self.receiver_url)
+        log.info("embedded_started", receiver=self.receiver_url, console=self.console_url)
 
     def wait(self) -> None:
         """Wait until somebody calls `stop`."""
@@ -97,6 +106,8 @@ class Embedded:
             return
         self._stopped.set()
         self._web.stop()
+        if self._console is not None:
+            self._console.stop()
         self._beat.stop(wait=False)
         self._worker.stop()
         self.bell.close()

@@ -32,9 +32,15 @@ class Housekeeping:
         while self._services.fetcher.look_again():
             pass
 
+    def judge(self) -> None:
+        """Keep since when stock is true, or is not."""
+        found = self._services.overview.now(count_listings=False)
+        self._services.verdicts.note(stock_is_true=found.stock_is_true)
+
     def forget(self) -> None:
         """Drop what need not be kept any longer."""
         services = self._services
+        services.sessions.forget()
         Retention(services.store, services.clock, services.settings.policy, services.anomalies).forget()
 
     def check_clocks(self) -> None:

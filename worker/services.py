@@ -17,7 +17,7 @@ import httpx
 from config.settings import ChannelSettings, Settings, secrets_of
 from connectors.budget import Budgets, LocalBudgets
 from connectors.clock import Clock, SystemClock
-from connectors.contract import Channel, Marketplace, Polled
+from connectors.contract import Channel, Feed, Marketplace, Polled
 from connectors.http import Toolbox
 from connectors.redis_budget import RedisBudgets
 from connectors.registry import connector
@@ -33,10 +33,15 @@ from worker.intake.importing import Importer
 from worker.intake.inbox import Inbox
 from worker.intake.poll import Poller
 from worker.intake.service import Intake
+from worker.operators import ActionLog, Desk, Operators, Sessions
+from worker.operators.passwords import Passwords
+from worker.reconcile.decide import Decisions
 from worker.reconcile.service import Policy, Reconciler
 from worker.reconcile.settle import Settler
 from worker.recovery.service import Recovery
 from worker.recovery.signs import Signs
+from worker.status import Overview
+from worker.status.today import Verdicts
 from worker.store import Store
 from worker.store.tables import HoldReason, HoldScope
 from worker.upkeep.closing import ClosingPolicy
@@ -44,6 +49,8 @@ from worker.upkeep.feed import FeedFollower
 from worker.upkeep.keeper import Keeper
 from worker.upkeep.overwrites import Overwrites
 from worker.upkeep.sweep import Sweeper
+
+PAUSED_IN_CONFIGURATION = "paused in the configuration"
 
 
 class Services:
@@ -113,6 +120,7 @@ class Services:
             group=timedelta(seconds=self.settings.alerts.group_seconds),
         )
         self.holds = Holds(store, clock)
+        self.decisions = Decisions(store, clock, self.anomalies)
         self.breakers = Breakers(store, clock, self.anomalies, self.holds, probe=lease)
         self.accounts = Accounts(store, self.holds, self.anomalies, self.breakers)
         self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))
@@ -191,6 +199,31 @@ class Services:
         self.sweeper = Sweeper(
             store, clock, self.marketplace, self.anomalies, self.accounts, marketplace_name=self.marketplace_name
         )
+        self._build_people()
+
+    def _build_people(self) -> None:
+        console = self.settings.console
+        store, clock, passwords = self.store, self.clock, Passwords()
+        self.actions = ActionLog(store, clock)
+        self.operators = Operators(store, clock, self.actions, passwords)
+        self.sessions = Sessions(
+            store,
+            clock,
+            self.actions,
+            passwords,
+            idle=timedelta(minutes=console.session_idle_minutes),
+            absolute=timedelta(hours=console.session_hours),
+        )
+        self.verdicts = Verdicts(store, clock)
+        self.overview = Overview(
+            store,
+            clock,
+            self.holds,
+            self.anomalies,
+            feed_seconds=self.settings.schedule.feed_seconds if isinstance(self.marketplace, Feed) else None,
+            poll_seconds=self.poll_seconds,
+        )
+        self.desk = Desk(store, self.actions, self.decisions, self.anomalies, self.holds, self.inbox, self.fetcher)
 
     def register_channels(self) -> None:
         """Make the configured channels known to the database; a new one starts in shadow. Idempotent."""
@@ -219,11 +252,17 @@ class Services:
                         )
                 if channel.paused:
                     self.holds.place_in(
-                        transaction, HoldReason.PAUSED, HoldScope.CHANNEL, name, "paused in the configuration"
+                        transaction, HoldReason.PAUSED, HoldScope.CHANNEL, name, PAUSED_IN_CONFIGURATION
                     )
                 else:
+                    # What a person paused stays so, whatever starts meanwhile.
                     self.holds.lift_in(
-                        transaction, HoldScope.CHANNEL, name, by="the configuration", reason=HoldReason.PAUSED
+                        transaction,
+                        HoldScope.CHANNEL,
+                        name,
+                        by="the configuration",
+                        reason=HoldReason.PAUSED,
+                        note=PAUSED_IN_CONFIGURATION,
                     )
 
     def close(self) -> None:

@@ -135,6 +135,7 @@ class Tasks:
         if self._claims("housekeeping", 60):
             self._housekeeping.look_again()
             self._housekeeping.check_clocks()
+            self._housekeeping.judge()
         if self._claims("retention", RETENTION_SECONDS):
             self._housekeeping.forget()
         if self._claims("subscriptions", self._services.settings.schedule.subscriptions_seconds):

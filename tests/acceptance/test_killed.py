@@ -39,7 +39,7 @@ class KilledScene(Scene):
 
     def _write_port(self, more: str = "") -> None:
         text = self._configuration.read_text(encoding="utf-8")
-        text = text.replace("port = 0", f"port = {self.port}")
+        text = text.replace("[web]\nport = 0", f"[web]\nport = {self.port}")
         # What the killed one had leased is taken over soon.
         text = text.replace("[policy]", "[policy]\nlease_seconds = 5")
         self._configuration.write_text(text + more, encoding="utf-8")

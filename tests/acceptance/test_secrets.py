@@ -81,6 +81,8 @@ alerts_seconds = 1
 [web]
 port = 0
 public_url = "https://stock.example"
+[console]
+port = 0
 [log]
 level = "debug"
 format = "{log_format}"

@@ -30,6 +30,8 @@ client_secret = "env:ST_SECRET"
 base_url = "http://127.0.0.1:9"
 [web]
 port = 0
+[console]
+port = 0
 [log]
 format = "json"
 """

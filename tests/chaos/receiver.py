@@ -61,6 +61,8 @@ access_token = "file:secret"
 webhook_secrets = ["file:secret"]
 [web]
 port = {{port}}
+[console]
+enabled = false
 [log]
 level = "warning"
 format = "json"

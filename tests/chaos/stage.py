@@ -192,7 +192,7 @@ class _Builder:
         for old, new in (
             (market_url, f"http://127.0.0.1:{self._lines['marketplace'].port}"),
             (shop_url, f"http://127.0.0.1:{self._lines['shop'].port}"),
-            ("port = 0", f'port = {web_port}\npublic_url = "{receiver_url}"'),
+            ("[web]\nport = 0", f'[web]\nport = {web_port}\npublic_url = "{receiver_url}"'),
             ("[policy]", f"[policy]\nlease_seconds = {LEASE_SECONDS}"),
             # A shop that was refused for too long ends the subscription, as the vendor does.
             ("[schedule]", "[schedule]\nsubscriptions_seconds = 30"),

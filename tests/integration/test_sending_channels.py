@@ -11,7 +11,6 @@ import pytest
 from connectors.contract import Askable, Channel, Hooks, Polled
 from tests.doubles import SendingChannel
 from tests.world import CHANNEL, World
-from worker.cli.look import overview_of
 from worker.status.doctor import Doctor
 from worker.store import Store
 from worker.store.tables import OrderRow, OrderState
@@ -73,7 +72,7 @@ def test_nobody_polls_it_and_nothing_is_late(sending: World) -> None:
     assert rung.sent == []
     assert sending.services.poller.poll(CHANNEL)
     assert sending.services.poller.late_pass(CHANNEL, timedelta(days=2)) == 0
-    status = overview_of(sending.services).now()
+    status = sending.services.overview.now()
     assert (status.stock_is_true, status.reasons) == (True, [])
     assert [reading.name for reading in status.readings] == ["feed"]
     assert set(Health(sending.services)._look()) == {"database", "schema", "deliveries", "feed"}
@@ -92,7 +91,7 @@ def test_its_orders_are_not_looked_at_again(sending: World) -> None:
     sending.pass_time(31 * DAY)
     while sending.services.fetcher.look_again():
         sending.fetch()
-    assert overview_of(sending.services).now().orders_to_fetch == 0
+    assert sending.services.overview.now().orders_to_fetch == 0
     assert sending.anomalies() == []
     assert state(sending) is OrderState.OPEN
     assert sending.total() == 7

@@ -24,7 +24,6 @@ from connectors.sharetribe.settings import SharetribeMarketplaceSettings
 from connectors.standard import StandardChannel, StandardSettings
 from connectors.standard.sandbox import Options, create_app
 from tests.conformance.standard_sandbox.api import Api
-from worker.cli.look import overview_of
 from worker.doorbell import Doorbell
 from worker.services import Services
 from worker.store import Store
@@ -218,7 +217,7 @@ def test_p6_messages_alone_bring_every_unit_unless_the_shop_gives_one_up(
         site.take_in()
     assert site.held() == site.truth()
     assert site.truth()
-    status = overview_of(site.services).now()
+    status = site.services.overview.now()
     assert (status.orders_to_fetch, status.orders_parked, status.deliveries_parked) == (0, 0, 0)
     assert [reading.name for reading in status.readings] == ["feed"]
     assert site.anomalies() == []
@@ -292,7 +291,7 @@ def test_files_that_arrive_are_taken_in_once(till: Till) -> None:
     till.poll()
     assert till.held() == {"S-0": 1, "S-1": 2, "S-2": 3, "S-3": 4, "S-4": 5, "S-9": 4}
     assert till.anomalies() == []
-    assert not overview_of(till.services).now().readings[1].late
+    assert not till.services.overview.now().readings[1].late
 
 
 def test_what_is_wrong_in_a_file_is_parked_until_it_is_right(till: Till) -> None:
@@ -325,7 +324,7 @@ def test_a_file_that_is_gone_for_good_may_be_accepted_as_that(till: Till) -> Non
     (till.folder / "notes.csv").unlink()
     assert till.services.fetcher.accept(CHANNEL, "file notes.csv", "ann")
     till.poll()
-    assert (till.anomalies(), overview_of(till.services).now().orders_parked) == ([], 0)
+    assert (till.anomalies(), till.services.overview.now().orders_parked) == ([], 0)
 
 
 def test_a_directory_that_is_not_there_is_an_anomaly_that_resolves_itself(till: Till) -> None:

@@ -163,7 +163,7 @@ def test_an_unknown_outcome_a_hold_and_a_serious_anomaly_are_reasons(world: Worl
     world.follow()
     reasons = status(world).reasons
     assert reasons[0] == "unresolved: oversold (1)"
-    assert "1 holds keep writes back" in reasons
+    assert "1 hold keeps writes back" in reasons
 
 
 def test_listings_below_zero_are_counted(world: World) -> None:

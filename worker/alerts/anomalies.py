@@ -16,8 +16,8 @@ import structlog
 
 from connectors.clock import Clock
 from worker.alerts import repository
-from worker.store import Store, Transaction
-from worker.store.tables import AnomalyState, Severity
+from worker.store import AnyRow, Store, Transaction
+from worker.store.tables import AlertState, AnomalyState, Severity
 
 log = structlog.get_logger(__name__)
 
@@ -123,8 +123,34 @@ class AnomalyView:
     message: str
     detail: dict[str, Any]
     occurrences: int
+    transitions: int
+    """How often its state has changed: opened is one."""
     first_seen_at: datetime
     last_seen_at: datetime
+    acknowledged_by: str | None
+    resolved_at: datetime | None
+    fingerprint: str
+
+    @property
+    def came_back(self) -> bool:
+        """Whether it had been resolved before."""
+        return self.transitions > 2 or (self.transitions == 2 and self.state is not AnomalyState.RESOLVED)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """An anomaly opened, opened again, or was resolved."""
+
+    transition: int
+    became: AnomalyState
+    at: datetime
+    message: str
+    alert: AlertState
+    """Whether operators were told."""
+
+
+def _view(row: AnyRow) -> AnomalyView:
+    return AnomalyView(**row._mapping)  # noqa: SLF001  public, whatever its name
 
 
 class Anomalies:
@@ -191,13 +217,52 @@ class Anomalies:
     def acknowledge(self, anomaly_id: int, by: str) -> bool:
         """Mark one as seen by a person. Returns False when there is no such open anomaly. Idempotent."""
         with self._store.write() as transaction:
-            return repository.acknowledge(transaction, anomaly_id, by)
+            return self.acknowledge_in(transaction, anomaly_id, by)
 
-    def list(self, *, unresolved_only: bool = True, kind: str | None = None) -> Sequence[AnomalyView]:
-        """Newest first."""
+    def acknowledge_in(self, transaction: Transaction, anomaly_id: int, by: str) -> bool:
+        """`acknowledge`, inside the caller's transaction."""
+        return repository.acknowledge(transaction, anomaly_id, by)
+
+    def held_in(self, transaction: Transaction, anomaly_id: int) -> AnomalyView | None:
+        """One anomaly, locked until the transaction ends; None when there is none of this id, or none any more."""
+        row = repository.locked(transaction, anomaly_id)
+        return None if row is None else _view(row)
+
+    def list(
+        self,
+        *,
+        unresolved_only: bool = True,
+        kind: str | None = None,
+        severity: Severity | None = None,
+        listing_id: str | None = None,
+        channel: str | None = None,
+        before_id: int | None = None,
+        limit: int | None = None,
+    ) -> Sequence[AnomalyView]:
+        """Newest first: by when they were last seen; with `before_id`, by when they first were, from there on."""
         with self._store.read() as transaction:
-            rows = repository.listed(transaction, unresolved_only=unresolved_only, kind=kind)
-            return [AnomalyView(**row._mapping) for row in rows]  # noqa: SLF001  public, whatever its name
+            rows = repository.listed(
+                transaction,
+                unresolved_only=unresolved_only,
+                kind=kind,
+                severity=severity,
+                listing_id=listing_id,
+                channel=channel,
+                before_id=before_id,
+                limit=limit,
+            )
+            return [_view(row) for row in rows]
+
+    def get(self, anomaly_id: int) -> AnomalyView | None:
+        """One anomaly; None when there is none of this id, or none any more."""
+        with self._store.read() as transaction:
+            row = repository.one(transaction, anomaly_id)
+            return None if row is None else _view(row)
+
+    def changes(self, anomaly_id: int) -> Sequence[ChangeView]:
+        """Every change of its state that is still kept, oldest first."""
+        with self._store.read() as transaction:
+            return [ChangeView(*row) for row in repository.changes(transaction, anomaly_id)]
 
     def count_open(self) -> Mapping[str, int]:
         """Unresolved anomalies by kind."""

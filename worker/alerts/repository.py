@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import aliased
 
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, insert_rows
-from worker.store.tables import Alert, AlertState, Anomaly, AnomalyState
+from worker.store.tables import Alert, AlertState, Anomaly, AnomalyState, Severity
 
 
 def open_or_count(transaction: Transaction, fingerprint: str, now: datetime, values: Mapping[str, Any]) -> bool:
@@ -147,32 +147,74 @@ def acknowledge(transaction: Transaction, anomaly_id: int, by: str) -> bool:
     )
 
 
-def listed(transaction: Transaction, *, unresolved_only: bool, kind: str | None) -> Sequence[AnyRow]:
-    statement = select(
-        Anomaly.id,
-        Anomaly.kind,
-        Anomaly.severity,
-        Anomaly.state,
-        Anomaly.channel,
-        Anomaly.listing_id,
-        Anomaly.order_id,
-        Anomaly.message,
-        Anomaly.detail,
-        Anomaly.occurrences,
-        Anomaly.first_seen_at,
-        Anomaly.last_seen_at,
-    ).order_by(Anomaly.last_seen_at.desc(), Anomaly.id.desc())
+_VIEW = (
+    Anomaly.id,
+    Anomaly.kind,
+    Anomaly.severity,
+    Anomaly.state,
+    Anomaly.channel,
+    Anomaly.listing_id,
+    Anomaly.order_id,
+    Anomaly.message,
+    Anomaly.detail,
+    Anomaly.occurrences,
+    Anomaly.transitions,
+    Anomaly.first_seen_at,
+    Anomaly.last_seen_at,
+    Anomaly.acknowledged_by,
+    Anomaly.resolved_at,
+    Anomaly.fingerprint,
+)
+# The condition of a partial index, written out: with a bound value the planner cannot know that it fits.
+_UNRESOLVED = text("anomalies.state <> 'resolved'")
+
+
+def listed(
+    transaction: Transaction,
+    *,
+    unresolved_only: bool,
+    kind: str | None,
+    severity: Severity | None,
+    listing_id: str | None,
+    channel: str | None,
+    before_id: int | None,
+    limit: int | None,
+) -> Sequence[AnyRow]:
+    order = (Anomaly.last_seen_at.desc(), Anomaly.id.desc()) if unresolved_only else (Anomaly.id.desc(),)
+    statement = select(*_VIEW).order_by(*order)
     if unresolved_only:
-        statement = statement.where(Anomaly.state != AnomalyState.RESOLVED)
-    if kind is not None:
-        statement = statement.where(Anomaly.kind == kind)
-    return transaction.execute(statement).all()
+        statement = statement.where(_UNRESOLVED)
+    for column, wanted in (
+        (Anomaly.kind, kind),
+        (Anomaly.severity, severity),
+        (Anomaly.listing_id, listing_id),
+        (Anomaly.channel, channel),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if before_id is not None:
+        statement = statement.where(Anomaly.id < before_id)
+    return transaction.execute(statement.limit(limit)).all()
+
+
+def one(transaction: Transaction, anomaly_id: int) -> AnyRow | None:
+    return transaction.execute(select(*_VIEW).where(Anomaly.id == anomaly_id)).one_or_none()
+
+
+def locked(transaction: Transaction, anomaly_id: int) -> AnyRow | None:
+    return transaction.execute(select(*_VIEW).where(Anomaly.id == anomaly_id).with_for_update()).one_or_none()
+
+
+def changes(transaction: Transaction, anomaly_id: int) -> Sequence[AnyRow]:
+    return transaction.execute(
+        select(Alert.transition, Alert.became, Alert.created_at, Alert.message, Alert.state)
+        .where(Alert.anomaly_id == anomaly_id)
+        .order_by(Alert.transition)
+    ).all()
 
 
 def count_unresolved(transaction: Transaction) -> dict[str, int]:
-    rows = transaction.execute(
-        select(Anomaly.kind, func.count()).where(Anomaly.state != AnomalyState.RESOLVED).group_by(Anomaly.kind)
-    )
+    rows = transaction.execute(select(Anomaly.kind, func.count()).where(_UNRESOLVED).group_by(Anomaly.kind))
     return {row[0]: row[1] for row in rows}
 
 

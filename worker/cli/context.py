@@ -14,6 +14,7 @@ from worker.cli.exits import CommandError
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from worker.operators import Actor
     from worker.services import Services
     from worker.store import Store
 
@@ -97,9 +98,12 @@ def polled_channel_named(services: Services, name: str) -> str:
     return name
 
 
-def caller() -> str:
+def caller() -> Actor:
     """Who runs this command, for the records of decisions."""
+    from worker.operators import Actor, Via
+
     try:
-        return getpass.getuser()[:64]
+        name = getpass.getuser()[:64]
     except (OSError, KeyError):
-        return "unknown user"
+        name = "unknown user"
+    return Actor(name, Via.COMMAND)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from worker.cli.context import Config, Json, caller, channel_named, examples, opened
 from worker.cli.exits import CommandError, ExitCode
 from worker.cli.output import note, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from worker.services import Services
 
 holds = typer.Typer(help="What keeps writes back, and lifting it.", no_args_is_help=True)
 anomalies = typer.Typer(help="What an operator must know.", no_args_is_help=True)
@@ -56,7 +59,7 @@ def holds_lift(
 
     with opened(config) as services:
         chosen = None if reason is None else HoldReason(reason)
-        lifted = services.holds.lift(HoldScope(scope), subject, by=caller(), reason=chosen)
+        lifted = services.desk.lift(HoldScope(scope), subject, by=caller(), only=chosen)
     if json:
         print_json({"lifted": lifted})
     if not lifted:
@@ -64,6 +67,36 @@ def holds_lift(
         raise CommandError(message, ExitCode.WRONG)
     if not json:
         say(f"Lifted {lifted} on {scope} {subject}. What waited is due now.")
+
+
+@holds.command("pause", epilog=examples('trueup holds pause channel acme-shop --reason "stock-taking until noon"'))
+def holds_pause(
+    scope: Annotated[Scope, typer.Argument(help="What kind of thing to pause.")],
+    subject: Annotated[str, typer.Argument(help="The listing's id, or the name of the channel or marketplace.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the hold.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Write nothing for it until somebody lifts the hold. What is sold meanwhile is read, and waits."""
+    from worker.store.tables import HoldScope
+
+    if not reason.strip():
+        raise CommandError("--reason is empty: say why.")
+    with opened(config) as services:
+        _require_subject(services, scope, subject)
+        services.desk.pause(HoldScope(scope), subject, by=caller(), reason=reason.strip())
+    if json:
+        print_json({"paused": {"scope": scope, "subject": subject}})
+        return
+    say(f"Paused {scope} {subject}. `trueup holds lift {scope} {subject} --reason paused` ends it.")
+
+
+def _require_subject(services: Services, scope: Scope, subject: str) -> None:
+    """Refuse the name of a channel or marketplace that there is not: its hold would hold nothing."""
+    if scope == "channel":
+        channel_named(services, subject)
+    elif scope == "marketplace" and subject != services.marketplace_name:
+        raise CommandError(f"The marketplace is called {services.marketplace_name!r}.")
 
 
 # --- anomalies --------------------------------------------------------------------------------------------------
@@ -112,7 +145,7 @@ def anomalies_ack(
 ) -> None:
     """Mark anomalies as seen by a person. They resolve by themselves when their cause is gone."""
     with opened(config) as services:
-        done = [entry for entry in dict.fromkeys(ids) if services.anomalies.acknowledge(entry, caller())]
+        done = [entry for entry in dict.fromkeys(ids) if services.desk.acknowledge(entry, by=caller())]
     missing = [entry for entry in dict.fromkeys(ids) if entry not in done]
     if json:
         print_json({"acknowledged": done, "not_open": missing})
@@ -184,11 +217,11 @@ def deliveries_replay(
         wanted = [_order_named(text) for text in order or ()]
         for channel, _ in wanted:
             channel_named(services, channel)
-        replayed = list(services.inbox.replay(list(dict.fromkeys(ids)))) if ids else []
+        replayed = list(services.desk.replay(list(dict.fromkeys(ids)), by=caller())) if ids else []
         accepted = [
             f"{channel}/{order_id}"
             for channel, order_id in wanted
-            if services.fetcher.accept(channel, order_id, caller())
+            if services.desk.accept_order(channel, order_id, by=caller())
         ]
         awaited = [
             f"{channel}/{order_id}"
@@ -230,11 +263,8 @@ def operations_list(
     json: Json = False,
 ) -> None:
     """Writes that are under way or whose outcome is unknown, newest first."""
-    from worker.reconcile.decide import Decisions
-
     with opened(config) as services:
-        decisions = Decisions(services.store, services.clock, services.anomalies)
-        found = decisions.list(unsettled_only=not all_, listing_id=listing, limit=limit)
+        found = services.decisions.list(unsettled_only=not all_, listing_id=listing, limit=limit)
     if json:
         print_json({"operations": found})
         return
@@ -275,14 +305,13 @@ def operations_settle(
 
     A wrong word here books a sale twice or not at all; evidence that turns up later corrects `absent` by itself.
     """
-    from worker.reconcile.decide import DecisionRefusedError, Decisions
+    from worker.reconcile.decide import DecisionRefusedError
 
     if not reason.strip():
         raise CommandError("--reason is empty: say how you know.")
     with opened(config) as services:
-        decisions = Decisions(services.store, services.clock, services.anomalies)
         try:
-            settled = decisions.settle(operation, outcome, by=caller(), reason=reason.strip())
+            settled = services.desk.settle(operation, outcome, by=caller(), reason=reason.strip())
         except DecisionRefusedError as error:
             raise CommandError(str(error), ExitCode.WRONG) from None
     if json:
@@ -307,14 +336,13 @@ def operations_accept(
 
     For when a seller typed in a counted stock while sales were pending, or an oversell was settled with the buyers.
     """
-    from worker.reconcile.decide import DecisionRefusedError, Decisions
+    from worker.reconcile.decide import DecisionRefusedError
 
     if not reason.strip():
         raise CommandError("--reason is empty: say why the number is right.")
     with opened(config) as services:
-        decisions = Decisions(services.store, services.clock, services.anomalies)
         try:
-            units = decisions.accept_total(listing, by=caller(), reason=reason.strip())
+            units = services.desk.accept_number(listing, by=caller(), reason=reason.strip())
         except DecisionRefusedError as error:
             raise CommandError(str(error), ExitCode.WRONG) from None
     if json:

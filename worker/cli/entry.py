@@ -12,6 +12,7 @@ from worker.cli.context import examples
 from worker.cli.exits import MEANINGS, explained
 from worker.cli.imports import imports
 from worker.cli.links import links
+from worker.cli.operators import operators
 from worker.cli.output import note
 
 EXIT_CODES = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
@@ -60,11 +61,14 @@ app.command(
 )(setup.init)
 app.command(rich_help_panel=SET_UP, epilog=examples("trueup doctor", "trueup doctor --json"))(look.doctor)
 app.add_typer(links, name="links", rich_help_panel=SET_UP)
+app.add_typer(operators, name="operators", rich_help_panel=SET_UP)
 
 app.command(rich_help_panel=SERVE, epilog=examples("trueup run --config trueup.toml"))(serving.run)
 app.command(rich_help_panel=SERVE, epilog=examples("trueup worker --config trueup.toml"))(serving.worker)
 app.command(rich_help_panel=SERVE, epilog=examples("trueup beat --config trueup.toml"))(serving.beat)
-app.command(rich_help_panel=SERVE, epilog=examples("trueup web --config trueup.toml"))(serving.web)
+app.command(rich_help_panel=SERVE, epilog=examples("trueup web --config trueup.toml", "trueup web --console-only"))(
+    serving.web
+)
 
 app.command(rich_help_panel=LOOK, epilog=examples("trueup status", "trueup status --check --json"))(look.status)
 app.command(

@@ -169,7 +169,7 @@ def correct(
     with opened(config, register=True) as services:
         corrections = Corrections(services.store, services.clock)
         try:
-            plan = corrections.make(correction, by=caller()) if yes else corrections.plan(correction)
+            plan = corrections.make(correction, by=caller().name) if yes else corrections.plan(correction)
         except CorrectionRefusedError as error:
             raise CommandError(str(error)) from None
     if json:

@@ -12,26 +12,9 @@ from worker.cli.exits import ExitCode
 from worker.cli.output import ago, note, print_json, print_table, progress, say, shown
 
 if TYPE_CHECKING:
-    from worker.services import Services
-    from worker.status import ListingPreview, Overview, Status
+    from worker.status import ListingPreview, Status
 
 LISTINGS_SHOWN = 50
-
-
-def overview_of(services: Services) -> Overview:
-    """The overview of a configuration's rooms."""
-    from connectors.contract import Feed
-    from worker.status import Overview
-
-    settings = services.settings
-    return Overview(
-        services.store,
-        services.clock,
-        services.holds,
-        services.anomalies,
-        feed_seconds=settings.schedule.feed_seconds if isinstance(services.marketplace, Feed) else None,
-        poll_seconds=services.poll_seconds,
-    )
 
 
 def status(
@@ -44,7 +27,7 @@ def status(
     Asks the database alone: no vendor is called.
     """
     with opened(config) as services:
-        found = overview_of(services).now()
+        found = services.overview.now()
     if json:
         print_json(found)
     else:

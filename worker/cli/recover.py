@@ -45,7 +45,7 @@ def recover(
     with opened(config, register=True) as services:
         if ours:
             done: Sequence[Recovered] = [
-                services.recovery.settle(entry, by=caller(), copied_at=copied_at) for entry in ours
+                services.recovery.settle(entry, by=caller().name, copied_at=copied_at) for entry in ours
             ]
         else:
             done = _recover(services, copied_at, yes=yes or json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,10 @@ from worker.cli.exits import CommandError, ExitCode
 from worker.cli.output import note
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from starlette.types import ASGIApp
+
+    from config.settings import ConsoleSettings, Settings, WebSettings
+    from worker.web import CannotListenError, WebServer
 
 NOTICES_SIGNALS_WITHIN_SECONDS = 0.5
 
@@ -25,17 +28,20 @@ def run(config: Config = None) -> None:
     """
     settings = load_settings(config, serving=True)
     from worker.embedded import Embedded
+    from worker.web import CannotListenError
 
     embedded = Embedded(settings)
     _end_on_sigterm()
     try:
         embedded.start()
         note(f"Receiving on {embedded.receiver_url}. Ctrl-C ends it.")
+        if embedded.console_url:
+            note(f"Console on {embedded.console_url}; `trueup operators add` lets somebody in.")
         _wait()
     except KeyboardInterrupt:
         note("Ending: running work is brought to its end.")
-    except OSError as error:
-        raise _cannot_listen(settings, error) from None
+    except CannotListenError as error:
+        raise _cannot_listen(error) from None
     finally:
         embedded.stop()
 
@@ -89,33 +95,55 @@ def beat(config: Config = None) -> None:
         note("Ended.")
 
 
-def web(config: Config = None) -> None:
-    """Receive webhooks; serve health, readiness and metrics.
+def web(
+    receiver_only: Annotated[bool, typer.Option("--receiver-only", help="Serve no console.")] = False,
+    console_only: Annotated[bool, typer.Option("--console-only", help="Receive no webhooks.")] = False,
+    config: Config = None,
+) -> None:
+    """Receive webhooks; serve health, readiness and metrics; and, on a port of its own, the console for operators.
 
-    /healthz, /readyz and /metrics are beside the receiver's /hooks/CHANNEL.
+    /healthz, /readyz and /metrics are beside the receiver's /hooks/CHANNEL. `trueup operators add` lets somebody into
+    the console. One process may serve the receiver and another one the console, on another host.
     """
+    if receiver_only and console_only:
+        raise CommandError("--receiver-only and --console-only leave nothing to serve.")
     with opened(config, register=True, serving=True) as services:
         _require_shared_broker(services.settings)
         from worker.app import make_app
+        from worker.console import create_console
         from worker.doorbell import Doorbell
         from worker.schedule import QUEUE_OF
-        from worker.web.app import create_app
-        from worker.web.server import WebServer
+        from worker.web import create_app
 
         settings = services.settings
         bell = Doorbell(make_app(settings), QUEUE_OF)
-        server = WebServer(create_app(services, bell), settings.web.host, settings.web.port)
+        started: list[WebServer] = []
         _end_on_sigterm()
         try:
-            note(f"Receiving on {server.start()}. Ctrl-C ends it.")
+            if not console_only:
+                note(f"Receiving on {_serve(create_app(services, bell), settings.web, started)}. Ctrl-C ends it.")
+            if console_only or (settings.console.enabled and not receiver_only):
+                note(f"Console on {_serve(create_console(services, bell), settings.console, started)}.")
             _wait()
         except KeyboardInterrupt:
             note("Ending: what was received is stored.")
-        except OSError as error:
-            raise _cannot_listen(settings, error) from None
         finally:
-            server.stop()
+            for server in started:
+                server.stop()
             bell.close()
+
+
+def _serve(app: ASGIApp, at: WebSettings | ConsoleSettings, started: list[WebServer]) -> str:
+    """Serve where this section of the configuration says; returns the address."""
+    from worker.web import CannotListenError, WebServer
+
+    server = WebServer(app, at.host, at.port)
+    try:
+        address = server.start()
+    except CannotListenError as error:
+        raise _cannot_listen(error) from None
+    started.append(server)
+    return address
 
 
 def _end_on_sigterm() -> None:
@@ -141,7 +169,9 @@ def _require_shared_broker(settings: Settings) -> None:
         raise CommandError(message)
 
 
-def _cannot_listen(settings: Settings, error: OSError) -> CommandError:
-    where = f"{settings.web.host}:{settings.web.port}"
-    message = f"Cannot listen on {where}: {error.strerror or error}. Set web.host and web.port, or end what is there."
+def _cannot_listen(error: CannotListenError) -> CommandError:
+    message = (
+        f"Cannot listen on {error.where}: {error.strerror}. Set host and port in the section [web] or [console], or end"
+        " what is there."
+    )
     return CommandError(message, ExitCode.UNAVAILABLE)

@@ -10,7 +10,6 @@ import typer
 
 from worker.cli.context import Config, Json, opened, polled_channel_named
 from worker.cli.exits import ExitCode
-from worker.cli.look import overview_of
 from worker.cli.output import ago, note, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def poll(
                 except ConnectorError as refused:
                     error = str(refused)
             found.append({"channel": name, "at_head": error is None, "error": error})
-        waiting = overview_of(services).now()
+        waiting = services.overview.now()
     if json:
         print_json({"channels": found, "pending": [asdict(pending) for pending in waiting.pending]})
     else:
@@ -68,7 +67,7 @@ def reconcile(config: Config = None, json: Json = False) -> None:
             _drain(services.inbox.drain, move)
             _drain(services.fetcher.drain, move)
             services.feed.follow()
-        before = overview_of(services).now()
+        before = services.overview.now()
         with progress("reconciling", sum(pending.listings for pending in before.pending)) as move:
             _drain(services.reconciler.drain, move)
         with progress("looking at listings") as move:
@@ -76,7 +75,7 @@ def reconcile(config: Config = None, json: Json = False) -> None:
             services.feed.follow()
             services.recovery.drain()
             _drain(services.reconciler.drain, move)
-        after = overview_of(services).now()
+        after = services.overview.now()
         counts = services.reconciler.counts
         held = next((hold for hold in after.holds if hold.scope.value == "marketplace"), None)
     to_take, to_give_back = _pending(after.pending)
@@ -105,11 +104,11 @@ def sweep(config: Config = None, json: Json = False) -> None:
     Makes listings known, so that SKUs can be linked to them. Costs one call per page of the catalogue.
     """
     with opened(config, register=True) as services:
-        known = overview_of(services).now().listings
+        known = services.overview.count_listings()
         with progress("reading listings", known or None) as move:
             seen = services.sweeper.sweep(on_page=move)
-        status = overview_of(services).now()
-    new = max(0, status.listings - known)
+        status = services.overview.now(count_listings=False)
+        new = max(0, services.overview.count_listings() - known)
     if json:
         print_json({"listings": seen, "new": new, "last_swept_at": status.last_swept_at})
         return

@@ -65,6 +65,9 @@ intake_seconds = 2
 [web]
 port = 0
 
+[console]
+port = 0
+
 [log]
 level = "warning"
 format = "json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, or_, select, update
 
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing
@@ -56,12 +56,28 @@ def place(
 
 
 def lift(
-    transaction: Transaction, *, reason: HoldReason | None, scope: HoldScope, subject: str, by: str, now: datetime
+    transaction: Transaction,
+    *,
+    reason: HoldReason | None,
+    scope: HoldScope,
+    subject: str,
+    note: str | None,
+    by: str,
+    now: datetime,
 ) -> int:
-    statement = update(Hold).where(Hold.scope == scope, Hold.subject == subject, Hold.lifted_at.is_(None))
-    if reason is not None:
-        statement = statement.where(Hold.reason == reason)
+    statement = update(Hold).where(*_active_on(reason, scope, subject, note))
     return transaction.execute(statement.values(lifted_at=now, lifted_by=by)).rowcount
+
+
+def _active_on(
+    reason: HoldReason | None, scope: HoldScope, subject: str, note: str | None
+) -> list[ColumnElement[bool]]:
+    conditions = [Hold.scope == scope, Hold.subject == subject, Hold.lifted_at.is_(None)]
+    if reason is not None:
+        conditions.append(Hold.reason == reason)
+    if note is not None:
+        conditions.append(Hold.note == note)
+    return conditions
 
 
 def any_on_listings(transaction: Transaction, reason: HoldReason) -> bool:
@@ -88,11 +104,11 @@ def let_stand(transaction: Transaction, listing_id: str) -> None:
     )
 
 
-def is_held(transaction: Transaction, *, reason: HoldReason | None, scope: HoldScope, subject: str) -> bool:
+def is_held(
+    transaction: Transaction, *, reason: HoldReason | None, scope: HoldScope, subject: str, note: str | None
+) -> bool:
     """Whether there is a hold to lift."""
-    statement = select(Hold.id).where(Hold.scope == scope, Hold.subject == subject, Hold.lifted_at.is_(None))
-    if reason is not None:
-        statement = statement.where(Hold.reason == reason)
+    statement = select(Hold.id).where(*_active_on(reason, scope, subject, note))
     return transaction.scalar(statement.limit(1)) is not None
 
 

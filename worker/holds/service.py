@@ -68,6 +68,10 @@ class ActiveHolds:
     def has(self, reason: HoldReason, scope: HoldScope, subject: str) -> bool:
         return any(hold.reason is reason and hold.scope is scope and hold.subject == subject for hold in self._holds)
 
+    def reasons_on(self, scope: HoldScope, subject: str) -> Sequence[HoldReason]:
+        """Why this very subject is held, oldest first."""
+        return [hold.reason for hold in self._holds if (hold.scope, hold.subject) == (scope, subject)]
+
     def since_on_listings(self, reason: HoldReason) -> dict[str, datetime]:
         """The listings held for this reason, with since when."""
         return {
@@ -128,15 +132,24 @@ class Holds:
             self.place_in(transaction, reason, scope, subject, note)
 
     def lift_in(
-        self, transaction: Transaction, scope: HoldScope, subject: str, *, by: str, reason: HoldReason | None = None
+        self,
+        transaction: Transaction,
+        scope: HoldScope,
+        subject: str,
+        *,
+        by: str,
+        reason: HoldReason | None = None,
+        note: str | None = None,
     ) -> int:
-        """Lift the holds on a subject (all, or those of one reason) and wake what waited. Returns how many."""
-        if not repository.is_held(transaction, reason=reason, scope=scope, subject=subject):
+        """Lift the holds on a subject (all, or those of one reason, or with this very note) and wake what waited.
+        Returns how many.
+        """
+        if not repository.is_held(transaction, reason=reason, scope=scope, subject=subject, note=note):
             return 0
         now = self._clock.now()
         # Listings before holds: a look that finds an orphan has its listing when it places the hold.
         waiting = repository.lock_waiting(transaction, scope=scope, subject=subject)
-        lifted = repository.lift(transaction, reason=reason, scope=scope, subject=subject, by=by, now=now)
+        lifted = repository.lift(transaction, reason=reason, scope=scope, subject=subject, note=note, by=by, now=now)
         if lifted:
             if scope is HoldScope.LISTING and reason in {None, HoldReason.ORPHAN, HoldReason.RESTORED}:
                 self._let_stand(transaction, subject, by)

@@ -16,7 +16,7 @@ from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
 from worker.intake.service import LOOKS_AFTER, Intake, failure_reason, parked_order
-from worker.store import StorageUnavailable, Store
+from worker.store import StorageUnavailable, Store, Transaction
 from worker.store.tables import HoldScope
 
 log = structlog.get_logger(__name__)
@@ -144,13 +144,17 @@ class Fetcher:
 
         Where the channel cannot be asked for it, it counts when it comes again, sent or in a file.
         """
-        fetch_at = self._clock.now() if isinstance(self._channels.get(channel), Askable) else None
         with self._store.write() as transaction:
-            accepted = repository.accept_parked_order(transaction, channel, order_id, by, fetch_at)
-            if accepted:
-                resolved = parked_order(channel, order_id, "").fingerprint
-                self._anomalies.resolve_in(transaction, [resolved], f"accepted by {by}")
-            return accepted
+            return self.accept_in(transaction, channel, order_id, by)
+
+    def accept_in(self, transaction: Transaction, channel: str, order_id: str, by: str) -> bool:
+        """`accept`, inside the caller's transaction."""
+        fetch_at = self._clock.now() if isinstance(self._channels.get(channel), Askable) else None
+        accepted = repository.accept_parked_order(transaction, channel, order_id, by, fetch_at)
+        if accepted:
+            resolved = parked_order(channel, order_id, "").fingerprint
+            self._anomalies.resolve_in(transaction, [resolved], f"accepted by {by}")
+        return accepted
 
 
 def _later(snapshot: Order | Gone, held_since: datetime | None) -> Order | Gone:

@@ -213,9 +213,13 @@ class Inbox:
     def replay(self, ids: Sequence[int]) -> Sequence[int]:
         """Handle deliveries anew, from their stored body; returns the ids that will be."""
         with self._store.write() as transaction:
-            replayed = repository.replay_deliveries(transaction, ids, self._clock.now())
-            self._anomalies.resolve_in(transaction, parked_fingerprints(replayed), "it is handled anew")
-            return [row.id for row in replayed]
+            return self.replay_in(transaction, ids)
+
+    def replay_in(self, transaction: Transaction, ids: Sequence[int]) -> Sequence[int]:
+        """`replay`, inside the caller's transaction."""
+        replayed = repository.replay_deliveries(transaction, ids, self._clock.now())
+        self._anomalies.resolve_in(transaction, parked_fingerprints(replayed), "it is handled anew")
+        return [row.id for row in replayed]
 
 
 def parked_fingerprints(rows: Sequence[Any]) -> list[str]:

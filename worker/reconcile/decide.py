@@ -64,31 +64,42 @@ class Decisions:
             )
             return [OperationView(*row) for row in rows]
 
+    def get(self, operation_id: int) -> OperationView | None:
+        """One operation; None when there is none of this id."""
+        with self._store.read() as transaction:
+            row = repository.operation(transaction, operation_id)
+            return None if row is None else OperationView(*row)
+
     def settle(self, operation_id: int, decision: Decision, *, by: str, reason: str) -> OperationView:
         """Settle an unknown operation as a person says. Raises `DecisionRefusedError` when it is not unknown."""
         with self._store.write() as transaction:
-            now = self._clock.now()
-            held = self._held(transaction, operation_id)
-            repository.facts(transaction, [held.listing_id])
-            settled = repository.settle(
-                transaction,
-                [operation_id],
-                OperationState(decision),
-                now=now,
-                from_states=(OperationState.UNKNOWN,),
-                outcome=f"{repository.DECIDED_BY}{by}: {reason}",
-            )
-            if not settled:
-                raise DecisionRefusedError(_why_not(self._held(transaction, operation_id)))
-            note = f"operation {operation_id} settled as {decision} by {by}: {reason}"
-            repository.write_journal(transaction, [_entry(held, now, note)])
-            repository.update_listings(transaction, [_doubted(held, decision, now)])
-            self._anomalies.resolve_in(
-                transaction, [fingerprint(Kind.OUTCOME_UNKNOWN, listing_id=held.listing_id)], f"decided by {by}"
-            )
-            view = self._held(transaction, operation_id)
+            return self.settle_in(transaction, operation_id, decision, by=by, reason=reason)
+
+    def settle_in(
+        self, transaction: Transaction, operation_id: int, decision: Decision, *, by: str, reason: str
+    ) -> OperationView:
+        """`settle`, inside the caller's transaction."""
+        now = self._clock.now()
+        held = self._held(transaction, operation_id)
+        repository.facts(transaction, [held.listing_id])
+        settled = repository.settle(
+            transaction,
+            [operation_id],
+            OperationState(decision),
+            now=now,
+            from_states=(OperationState.UNKNOWN,),
+            outcome=f"{repository.DECIDED_BY}{by}: {reason}",
+        )
+        if not settled:
+            raise DecisionRefusedError(_why_not(self._held(transaction, operation_id)))
+        note = f"operation {operation_id} settled as {decision} by {by}: {reason}"
+        repository.write_journal(transaction, [_entry(held, now, note)])
+        repository.update_listings(transaction, [_doubted(held, decision, now)])
+        self._anomalies.resolve_in(
+            transaction, [fingerprint(Kind.OUTCOME_UNKNOWN, listing_id=held.listing_id)], f"decided by {by}"
+        )
         log.warning("operation_decided", operation=operation_id, decision=decision, by=by, reason=reason)
-        return view
+        return self._held(transaction, operation_id)
 
     def accept_total(self, listing_id: str, *, by: str, reason: str) -> int:
         """Let the marketplace's number stand: every pending unit of the listing is waived, and journalled as such.
@@ -98,29 +109,42 @@ class Decisions:
         lines count again. Raises `DecisionRefusedError` while a write of the listing is unsettled.
         """
         with self._store.write() as transaction:
-            if listing_id not in repository.facts(transaction, [listing_id]):
-                message = f"There is no listing {listing_id}. `trueup sweep` reads every listing of the marketplace."
-                raise DecisionRefusedError(message)
-            if open_one := repository.unsettled(transaction, [listing_id]).get(listing_id):
-                message = f"Operation {open_one.id} on listing {listing_id} is not settled: settle it first, or wait."
-                raise DecisionRefusedError(message)
-            due = repository.due_pairs(transaction, [listing_id], ()).get(listing_id, [])
-            units = {pair.id: pair.committed - pair.waived - pair.applied for pair in due}
-            repository.move_units(
-                transaction, "waived", [{"row": pair, "moved": moved} for pair, moved in units.items()]
-            )
-            now = self._clock.now()
-            note = f"the marketplace's number accepted by {by}: {reason}"
-            repository.write_journal(
-                transaction, [_waived(listing_id, pair, moved, now, note) for pair, moved in units.items()]
-            )
-            why = f"the marketplace's number was accepted by {by}"
-            self._anomalies.resolve_in(
-                transaction, [fingerprint(kind, listing_id=listing_id) for kind in RESOLVED_WHEN_COMPLETE], why
-            )
-            self._anomalies.resolve_on_listing_in(transaction, Kind.SALE_AT_RISK, listing_id, why)
+            return self.accept_total_in(transaction, listing_id, by=by, reason=reason)
+
+    def accept_total_in(self, transaction: Transaction, listing_id: str, *, by: str, reason: str) -> int:
+        """`accept_total`, inside the caller's transaction."""
+        self._lock(transaction, listing_id)
+        if open_one := repository.unsettled(transaction, [listing_id]).get(listing_id):
+            message = f"Operation {open_one.id} on listing {listing_id} is not settled: settle it first, or wait."
+            raise DecisionRefusedError(message)
+        due = repository.due_pairs(transaction, [listing_id], ()).get(listing_id, [])
+        units = {pair.id: pair.committed - pair.waived - pair.applied for pair in due}
+        repository.move_units(transaction, "waived", [{"row": pair, "moved": moved} for pair, moved in units.items()])
+        now = self._clock.now()
+        note = f"the marketplace's number accepted by {by}: {reason}"
+        repository.write_journal(
+            transaction, [_waived(listing_id, pair, moved, now, note) for pair, moved in units.items()]
+        )
+        why = f"the marketplace's number was accepted by {by}"
+        self._anomalies.resolve_in(
+            transaction, [fingerprint(kind, listing_id=listing_id) for kind in RESOLVED_WHEN_COMPLETE], why
+        )
+        self._anomalies.resolve_on_listing_in(transaction, Kind.SALE_AT_RISK, listing_id, why)
         log.warning("total_accepted", listing_id=listing_id, units=sum(units.values()), by=by, reason=reason)
         return sum(units.values())
+
+    def retry_in(self, transaction: Transaction, listing_id: str) -> None:
+        """Look at this listing now instead of when its turn comes. Raises `DecisionRefusedError` for an unknown one."""
+        self._lock(transaction, listing_id)
+        now = self._clock.now()
+        due = {"row": listing_id, "new_attempts": 0, "new_next_attempt_at": now, "new_next_upkeep_at": now}
+        repository.update_listings(transaction, [due])
+
+    @staticmethod
+    def _lock(transaction: Transaction, listing_id: str) -> None:
+        if listing_id not in repository.facts(transaction, [listing_id]):
+            message = f"There is no listing {listing_id}. `trueup sweep` reads every listing of the marketplace."
+            raise DecisionRefusedError(message)
 
     def _held(self, transaction: Transaction, operation_id: int) -> OperationView:
         row = repository.operation(transaction, operation_id)

@@ -12,9 +12,9 @@ from worker.alerts.anomalies import SEVERITIES
 from worker.holds import Holds, HoldView
 from worker.intake.poll import cursor_name
 from worker.status import repository
-from worker.store import Store, Transaction
+from worker.store import Store
 from worker.store.tables import OperationState, Severity
-from worker.upkeep.repository import FEED
+from worker.upkeep.repository import FEED, SWEEP
 
 LATE_AFTER_INTERVALS = 3
 """A reading is late when this many of its intervals have passed without one."""
@@ -53,7 +53,8 @@ class Status:
     """Nothing waits, nothing is unknown, everything has been read lately, and no serious anomaly is unresolved."""
     reasons: Sequence[str]
     """Why it is not, most telling first; empty when it is."""
-    listings: int
+    listings: int | None
+    """None where nobody asked: counting them reads every one."""
     listings_below_zero: int
     closed_by_us: int
     last_swept_at: datetime | None
@@ -95,12 +96,13 @@ class Overview:
         self._feed_seconds = feed_seconds
         self._poll_seconds = poll_seconds
 
-    def now(self) -> Status:
+    def now(self, *, count_listings: bool = True) -> Status:
         """The status, from a few reads; never waits for a writer, calls nobody."""
         at = self._clock.now()
         holds, anomalies = self._holds.list(), self._anomalies.count_open()
         with self._store.read() as transaction:
-            total, below_zero, closed = repository.count_listings(transaction)
+            below_zero, closed = repository.listings_to_see(transaction)
+            current = repository.cursors(transaction)
             unsettled = {row[0]: (row[1], row[2]) for row in repository.unsettled(transaction)}
             deliveries, oldest_delivery = repository.waiting_deliveries(transaction)
             deliveries_parked, orders_parked = repository.parked(transaction)
@@ -108,10 +110,10 @@ class Overview:
                 at=at,
                 stock_is_true=False,
                 reasons=(),
-                listings=total,
+                listings=repository.count_listings(transaction) if count_listings else None,
                 listings_below_zero=below_zero,
                 closed_by_us=closed,
-                last_swept_at=repository.last_swept(transaction),
+                last_swept_at=current.get(SWEEP),
                 pending=[
                     PendingUnits(channel, int(to_take), int(to_give_back), listings)
                     for channel, to_take, to_give_back, listings in repository.pending_by_channel(transaction)
@@ -125,7 +127,7 @@ class Overview:
                 deliveries_parked=deliveries_parked,
                 orders_parked=orders_parked,
                 unlinked_units=repository.unlinked_units(transaction),
-                readings=self._readings(transaction, at),
+                readings=self._readings(current, at),
                 holds=holds,
                 anomalies=anomalies,
                 alerts_unsent=repository.unsent_alerts(transaction),
@@ -133,8 +135,12 @@ class Overview:
         reasons = _reasons(facts)
         return replace(facts, stock_is_true=not reasons, reasons=reasons)
 
-    def _readings(self, transaction: Transaction, at: datetime) -> Sequence[Reading]:
-        current = repository.cursors(transaction)
+    def count_listings(self) -> int:
+        """All that the marketplace has, as far as we know them. Reads every one."""
+        with self._store.read() as transaction:
+            return repository.count_listings(transaction)
+
+    def _readings(self, current: Mapping[str, datetime | None], at: datetime) -> Sequence[Reading]:
         readings = []
         if self._feed_seconds is not None:
             readings.append(_reading(FEED, current.get(FEED), at, self._feed_seconds))
@@ -157,17 +163,20 @@ def _reasons(status: Status) -> Sequence[str]:
     to_give_back = sum(pending.to_give_back for pending in status.pending)
     late = [reading for reading in status.readings if reading.late]
     counted = (
-        (sum(serious.values()), f"unresolved: {', '.join(f'{kind} ({n})' for kind, n in sorted(serious.items()))}"),
-        (status.operations_unknown, f"{status.operations_unknown} writes have an unknown outcome"),
-        (to_take, f"{to_take} sold units wait to be taken"),
-        (to_give_back, f"{to_give_back} returned units wait to be given back"),
-        (status.unlinked_units, f"{status.unlinked_units} sold units have no link to a listing"),
-        (status.deliveries_waiting, f"{status.deliveries_waiting} deliveries wait to be handled"),
-        (status.orders_to_fetch, f"{status.orders_to_fetch} orders wait to be fetched"),
-        (status.deliveries_parked, f"{status.deliveries_parked} deliveries are parked"),
-        (status.orders_parked, f"{status.orders_parked} orders are parked"),
-        (status.operations_prepared, f"{status.operations_prepared} writes are under way"),
-        (status.holds, f"{len(status.holds)} holds keep writes back"),
-        (late, f"not read lately: {', '.join(reading.name for reading in late)}"),
+        (status.operations_unknown, "write has an unknown outcome", "writes have an unknown outcome"),
+        (to_take, "sold unit waits to be taken", "sold units wait to be taken"),
+        (to_give_back, "returned unit waits to be given back", "returned units wait to be given back"),
+        (status.unlinked_units, "sold unit has no link to a listing", "sold units have no link to a listing"),
+        (status.deliveries_waiting, "delivery waits to be handled", "deliveries wait to be handled"),
+        (status.orders_to_fetch, "order waits to be fetched", "orders wait to be fetched"),
+        (status.deliveries_parked, "delivery is parked", "deliveries are parked"),
+        (status.orders_parked, "order is parked", "orders are parked"),
+        (status.operations_prepared, "write is under way", "writes are under way"),
+        (len(status.holds), "hold keeps writes back", "holds keep writes back"),
     )
-    return [words for present, words in counted if present]
+    reasons = [f"{count:,} {one if count == 1 else many}" for count, one, many in counted if count]
+    if serious:
+        reasons.insert(0, f"unresolved: {', '.join(f'{kind} ({count})' for kind, count in sorted(serious.items()))}")
+    if late:
+        reasons.append(f"not read lately: {', '.join(reading.name for reading in late)}")
+    return reasons

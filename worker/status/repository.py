@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, case, func, literal, select, text, union_all
 
 from connectors.contract import ListingState
 from worker.store import AnyRow, Transaction
@@ -13,16 +14,23 @@ from worker.store.bulk import in_chunks
 from worker.store.tables import (
     UNSETTLED,
     Alert,
-    AlertState,
+    BreakerRow,
+    ChannelRow,
+    Claim,
     Cursor,
     Delivery,
     DeliveryState,
+    JournalEntry,
+    JournalKind,
+    Link,
     ListingRow,
     Operation,
+    OperationPair,
     OrderLineRow,
     OrderRow,
-    OrderState,
     Pair,
+    RemoteAdjustmentRow,
+    Verdict,
 )
 
 DUE_UNITS = Pair.committed - Pair.waived - Pair.applied
@@ -49,7 +57,7 @@ def unsettled(transaction: Transaction) -> Sequence[AnyRow]:
     """State, count, oldest."""
     return transaction.execute(
         select(Operation.state, func.count(), func.min(Operation.prepared_at))
-        .where(Operation.state.in_(UNSETTLED))
+        .where(text("operations.state IN ('prepared', 'unknown')"))
         .group_by(Operation.state)
     ).all()
 
@@ -70,12 +78,12 @@ def parked(transaction: Transaction) -> tuple[int, int]:
     deliveries = transaction.scalar(
         select(func.count()).select_from(Delivery).where(Delivery.state == DeliveryState.PARKED)
     )
-    orders = transaction.scalar(select(func.count()).select_from(OrderRow).where(OrderRow.state == OrderState.PARKED))
+    orders = transaction.scalar(select(func.count()).select_from(OrderRow).where(text("orders.state = 'parked'")))
     return deliveries or 0, orders or 0
 
 
 def unlinked_units(transaction: Transaction) -> int:
-    total = transaction.scalar(select(func.sum(OrderLineRow.committed)).where(~OrderLineRow.linked))
+    total = transaction.scalar(select(func.sum(OrderLineRow.committed)).where(text("NOT order_lines.linked")))
     return int(total or 0)
 
 
@@ -84,23 +92,24 @@ def cursors(transaction: Transaction) -> dict[str, datetime | None]:
     return {row.name: row.current_at for row in transaction.execute(select(Cursor.name, Cursor.current_at))}
 
 
-def last_swept(transaction: Transaction) -> datetime | None:
-    return transaction.scalar(select(func.max(ListingRow.swept_at)))
+def count_listings(transaction: Transaction) -> int:
+    """All but deleted ones. Reads the whole table."""
+    return (
+        transaction.scalar(select(func.count()).select_from(ListingRow).where(ListingRow.state != ListingState.DELETED))
+        or 0
+    )
 
 
-def count_listings(transaction: Transaction) -> AnyRow:
-    """All, below zero, closed by us; deleted ones left out."""
-    return transaction.execute(
-        select(
-            func.count(),
-            func.count(case((ListingRow.total < 0, 1))),
-            func.count(ListingRow.closed_by_us_at),
-        ).where(ListingRow.state != ListingState.DELETED)
-    ).one()
+def listings_to_see(transaction: Transaction) -> tuple[int, int]:
+    """Below zero, closed by us; deleted ones left out."""
+    kept = select(func.count()).select_from(ListingRow).where(ListingRow.state != ListingState.DELETED)
+    below_zero = transaction.scalar(kept.where(text("listings.total < 0")))
+    closed = transaction.scalar(kept.where(text("listings.closed_by_us_at IS NOT NULL")))
+    return below_zero or 0, closed or 0
 
 
 def unsent_alerts(transaction: Transaction) -> int:
-    return transaction.scalar(select(func.count()).select_from(Alert).where(Alert.state == AlertState.WAITING)) or 0
+    return transaction.scalar(select(func.count()).select_from(Alert).where(text("alerts.state = 'waiting'"))) or 0
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------
@@ -163,3 +172,215 @@ def open_operations(transaction: Transaction, listing_ids: Collection[str]) -> s
             )
         )
     return found
+
+
+# --- since when, and today --------------------------------------------------------------------------------------
+
+
+def last_verdict(transaction: Transaction) -> AnyRow | None:
+    return transaction.execute(
+        select(Verdict.stock_is_true, Verdict.since).order_by(Verdict.id.desc()).limit(1)
+    ).one_or_none()
+
+
+def sales_since(transaction: Transaction, since: datetime) -> Sequence[AnyRow]:
+    """Channel, units taken, units given back, sales (pairs), by journal entries written since."""
+    return transaction.execute(
+        select(
+            Pair.channel,
+            func.sum(case((JournalEntry.units > 0, JournalEntry.units), else_=0)),
+            func.sum(case((JournalEntry.units < 0, -JournalEntry.units), else_=0)),
+            func.count(Pair.id.distinct()),
+        )
+        .join(Pair, Pair.id == JournalEntry.pair_id)
+        .where(JournalEntry.at >= since, JournalEntry.kind == JournalKind.APPLIED)
+        .group_by(Pair.channel)
+        .order_by(Pair.channel)
+    ).all()
+
+
+def placed_and_taken(transaction: Transaction, since: datetime, limit: int) -> Sequence[AnyRow]:
+    """When sales were placed and when they reached the stock: the latest that did, since a moment."""
+    return transaction.execute(
+        select(Pair.placed_at, JournalEntry.at)
+        .join(Pair, Pair.id == JournalEntry.pair_id)
+        .where(JournalEntry.at >= since, JournalEntry.kind == JournalKind.APPLIED, JournalEntry.units > 0)
+        .order_by(JournalEntry.at.desc())
+        .limit(limit)
+    ).all()
+
+
+def last_deliveries(transaction: Transaction) -> dict[str, datetime | None]:
+    """Channel -> when its last webhook came."""
+    last = (
+        select(func.max(Delivery.received_at))
+        .where(Delivery.channel == ChannelRow.name)
+        .correlate(ChannelRow)
+        .scalar_subquery()
+    )
+    return {row[0]: row[1] for row in transaction.execute(select(ChannelRow.name, last))}
+
+
+def breakers(transaction: Transaction) -> dict[str, AnyRow]:
+    """Account -> its breaker, for those that have failed lately."""
+    rows = transaction.execute(
+        select(BreakerRow.account, BreakerRow.failures, BreakerRow.open_until, BreakerRow.ramp_from)
+    )
+    return {row.account: row for row in rows}
+
+
+# --- one listing ------------------------------------------------------------------------------------------------
+
+
+def listing(transaction: Transaction, listing_id: str) -> AnyRow | None:
+    return transaction.execute(
+        select(
+            ListingRow.listing_id,
+            ListingRow.title,
+            ListingRow.sku,
+            ListingRow.seller_id,
+            ListingRow.state,
+            ListingRow.state_author,
+            ListingRow.state_changed_at,
+            ListingRow.stock_kind,
+            ListingRow.total,
+            ListingRow.doubted,
+            ListingRow.first_seen_at,
+            ListingRow.next_attempt_at,
+            ListingRow.closed_by_us_at,
+            ListingRow.zero_since,
+            ListingRow.swept_at,
+        ).where(ListingRow.listing_id == listing_id)
+    ).one_or_none()
+
+
+def found_listings(transaction: Transaction, words: str, channels: Collection[str], limit: int) -> Sequence[AnyRow]:
+    """Listings of this id, of this SKU on the marketplace, or linked to it on a channel."""
+    linked = select(Link.listing_id).where(Link.channel.in_(channels), Link.sku == words)
+    return transaction.execute(
+        select(ListingRow.listing_id, ListingRow.title, ListingRow.sku, ListingRow.state, ListingRow.total)
+        .where(
+            ListingRow.listing_id.in_(
+                union_all(select(literal(words)), select(ListingRow.listing_id).where(ListingRow.sku == words), linked)
+            )
+        )
+        .order_by(ListingRow.listing_id)
+        .limit(limit)
+    ).all()
+
+
+def links_of(transaction: Transaction, listing_id: str) -> Sequence[AnyRow]:
+    """Those in force first, then the latest."""
+    return transaction.execute(
+        select(Link.channel, Link.sku, Link.units, Link.from_at, Link.until_at)
+        .where(Link.listing_id == listing_id)
+        .order_by(Link.until_at.is_not(None), Link.from_at.desc(), Link.id.desc())
+        .limit(50)
+    ).all()
+
+
+def _with_line(*columns: Any) -> Select[Any]:
+    return (
+        select(
+            *columns,
+            Pair.id,
+            Pair.channel,
+            OrderRow.order_id,
+            OrderLineRow.line_id,
+            OrderLineRow.sku,
+            Pair.placed_at,
+        )
+        .join(OrderLineRow, OrderLineRow.id == Pair.line_row)
+        .join(OrderRow, OrderRow.id == OrderLineRow.order_row)
+    )
+
+
+def waiting_lines(transaction: Transaction, listing_id: str, limit: int) -> Sequence[AnyRow]:
+    """Units due, pair, channel, order, line, SKU, placed; the latest first."""
+    return transaction.execute(
+        _with_line(DUE_UNITS)
+        .where(Pair.listing_id == listing_id, PENDING)
+        .order_by(Pair.placed_at.desc(), Pair.id.desc())
+        .limit(limit)
+    ).all()
+
+
+def adjustments_of(transaction: Transaction, listing_id: str, limit: int) -> Sequence[AnyRow]:
+    """The latest first."""
+    return transaction.execute(
+        select(
+            RemoteAdjustmentRow.adjustment_id,
+            RemoteAdjustmentRow.at,
+            RemoteAdjustmentRow.quantity,
+            RemoteAdjustmentRow.author,
+            RemoteAdjustmentRow.total_after,
+            RemoteAdjustmentRow.reservation_id,
+            RemoteAdjustmentRow.transaction_id,
+            Claim.operation_id,
+        )
+        .outerjoin(Claim, Claim.adjustment_id == RemoteAdjustmentRow.adjustment_id)
+        .where(RemoteAdjustmentRow.listing_id == listing_id)
+        .order_by(RemoteAdjustmentRow.at.desc(), RemoteAdjustmentRow.sequence.desc().nulls_first())
+        .limit(limit)
+    ).all()
+
+
+def operations_of(transaction: Transaction, listing_id: str, limit: int) -> Sequence[AnyRow]:
+    """The latest first, each with the adjustment that is claimed for it."""
+    return transaction.execute(
+        select(
+            Operation.id,
+            Operation.kind,
+            Operation.state,
+            Operation.expected_total,
+            Operation.new_total,
+            Operation.prepared_at,
+            Operation.settled_at,
+            Operation.answered,
+            Operation.outcome,
+            Claim.adjustment_id,
+        )
+        .outerjoin(Claim, Claim.operation_id == Operation.id)
+        .where(Operation.listing_id == listing_id)
+        .order_by(Operation.id.desc())
+        .limit(limit)
+    ).all()
+
+
+def lines_of_operations(transaction: Transaction, operations: Collection[int], limit: int) -> Sequence[AnyRow]:
+    """Operation, units, pair, channel, order, line, SKU, placed."""
+    return transaction.execute(
+        _with_line(OperationPair.operation_id, OperationPair.units)
+        .join(OperationPair, OperationPair.pair_id == Pair.id)
+        .where(OperationPair.operation_id.in_(operations))
+        .order_by(OperationPair.operation_id, Pair.placed_at, Pair.id)
+        .limit(limit)
+    ).all()
+
+
+def journal_of(transaction: Transaction, listing_id: str, before_id: int | None, limit: int) -> Sequence[AnyRow]:
+    """The latest first; entries without a pair have no order line."""
+    statement = (
+        select(
+            JournalEntry.id,
+            JournalEntry.at,
+            JournalEntry.kind,
+            JournalEntry.units,
+            JournalEntry.operation_id,
+            JournalEntry.reason,
+            JournalEntry.note,
+            Pair.channel,
+            OrderRow.order_id,
+            OrderLineRow.line_id,
+            OrderLineRow.sku,
+        )
+        .outerjoin(Pair, Pair.id == JournalEntry.pair_id)
+        .outerjoin(OrderLineRow, OrderLineRow.id == Pair.line_row)
+        .outerjoin(OrderRow, OrderRow.id == OrderLineRow.order_row)
+        .where(JournalEntry.listing_id == listing_id)
+        .order_by(JournalEntry.id.desc())
+        .limit(limit)
+    )
+    if before_id is not None:
+        statement = statement.where(JournalEntry.id < before_id)
+    return transaction.execute(statement).all()

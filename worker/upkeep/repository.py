@@ -26,6 +26,8 @@ from worker.store.tables import (
 
 FEED = "feed"
 """The name of the change feed's cursor."""
+SWEEP = "sweep"
+"""The name of the cursor that says when the last sweep to its end began."""
 
 FACTS = (
     ListingRow.listing_id,

@@ -20,6 +20,7 @@ from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
 from worker.reconcile.findings import unreadable_fingerprint, unreadable_listing
 from worker.store import Store, Transaction
+from worker.store.cursors import move_cursor
 from worker.store.tables import HoldScope, JournalKind
 from worker.store.totals import note_totals
 from worker.upkeep import repository
@@ -73,6 +74,7 @@ class Sweeper:
         with self._store.write() as transaction:
             missing = repository.unseen_by_sweep(transaction, swept_at)
             repository.ask_for_look(transaction, missing, self._clock.now())
+            move_cursor(transaction, repository.SWEEP, "", swept_at, current=True)
             self._anomalies.resolve_in(
                 transaction,
                 [fingerprint(Kind.CURSOR_TOO_OLD), fingerprint(Kind.UNREADABLE_CHANGE)],

@@ -126,6 +126,14 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
+class CannotListenError(OSError):
+    """The address is taken, or none of this machine's."""
+
+    def __init__(self, where: str, error: OSError) -> None:
+        super().__init__(error.errno, error.strerror or str(error))
+        self.where = where
+
+
 class WebServer:
     """Serves one application on one address. Use it once."""
 
@@ -156,14 +164,14 @@ class WebServer:
         )
 
     def run(self) -> None:
-        """Serve in this thread, the main one, until SIGINT or SIGTERM. Raises OSError when the address is taken."""
+        """Serve in this thread, the main one, until SIGINT or SIGTERM. Raises `CannotListenError`."""
         with self._bound() as listener:
             self._server.run(sockets=[listener])
 
     def start(self) -> str:
         """Serve in a thread; returns the base URL, without a trailing slash, once it is listening.
 
-        Leaves signals alone. Raises OSError when the address is taken.
+        Leaves signals alone. Raises `CannotListenError`.
         """
         listener = self._bound()
         self._thread = threading.Thread(
@@ -198,8 +206,8 @@ class WebServer:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((self._host, self._port))
-        except OSError:
+        except OSError as error:
             listener.close()
-            raise
+            raise CannotListenError(f"{self._host}:{self._port}", error) from None
         self._listener = listener
         return listener

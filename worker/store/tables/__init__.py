@@ -4,11 +4,13 @@ channels --< orders --< order_lines --< pairs >-- listings --< operations --< op
 links (channel, sku -> listing)                    |              `-- claims -- remote_adjustments
 deliveries, cursors, ticks, breakers               `--< journal
 holds, anomalies --< alerts
+operators --< operator_sessions; sign_in_attempts, actions, verdicts
 """
 
 from __future__ import annotations
 
 from worker.store.tables.base import Base
+from worker.store.tables.operators import Action, Operator, OperatorSession, SignInAttempt, Verdict
 from worker.store.tables.people import Alert, Anomaly, Hold
 from worker.store.tables.progress import BreakerRow, Cursor, Tick
 from worker.store.tables.sales import ChannelRow, Delivery, Link, OrderLineRow, OrderRow, Pair
@@ -23,11 +25,11 @@ from worker.store.tables.states import (
     OperationKind,
     OperationState,
     OrderState,
+    Role,
     Severity,
     WaiveReason,
 )
 from worker.store.tables.stock import (
-    APPEND_ONLY,
     Claim,
     JournalEntry,
     ListingRow,
@@ -36,9 +38,13 @@ from worker.store.tables.stock import (
     RemoteAdjustmentRow,
 )
 
+APPEND_ONLY = (JournalEntry.__tablename__, Claim.__tablename__, Action.__tablename__)
+"""Tables where the database itself refuses to change or delete a row."""
+
 __all__ = [
     "APPEND_ONLY",
     "UNSETTLED",
+    "Action",
     "Alert",
     "AlertState",
     "Anomaly",
@@ -61,12 +67,17 @@ __all__ = [
     "OperationKind",
     "OperationPair",
     "OperationState",
+    "Operator",
+    "OperatorSession",
     "OrderLineRow",
     "OrderRow",
     "OrderState",
     "Pair",
     "RemoteAdjustmentRow",
+    "Role",
     "Severity",
+    "SignInAttempt",
     "Tick",
+    "Verdict",
     "WaiveReason",
 ]

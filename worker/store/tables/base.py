@@ -23,6 +23,7 @@ from worker.store.tables.states import (
     OperationKind,
     OperationState,
     OrderState,
+    Role,
     Severity,
     WaiveReason,
 )
@@ -63,6 +64,7 @@ class Base(DeclarativeBase):
                 AnomalyState,
                 Severity,
                 AlertState,
+                Role,
             )
         },
     }

@@ -67,6 +67,7 @@ class Delivery(Base):
             sqlite_where=text("state = 'new'"),
         ),
         Index("ix_deliveries_state_received_at", "state", "received_at"),
+        Index("ix_deliveries_channel_received_at", "channel", "received_at"),
     )
 
 
@@ -113,6 +114,12 @@ class OrderRow(Base):
             "look_at",
             postgresql_where=text("look_at IS NOT NULL"),
             sqlite_where=text("look_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_orders_parked",
+            "first_seen_at",
+            postgresql_where=text("state = 'parked'"),
+            sqlite_where=text("state = 'parked'"),
         ),
     )
 
@@ -176,6 +183,7 @@ class Link(Base):
             sqlite_where=text("until_at IS NULL"),
         ),
         Index("ix_links_channel_sku", "channel", "sku"),
+        Index(None, "listing_id"),
     )
 
 

@@ -120,3 +120,12 @@ class AlertState(StrEnum):
     WAITING = "waiting"
     SENT = "sent"
     FAILED = "failed"
+
+
+class Role(StrEnum):
+    """What an operator may do in the console."""
+
+    VIEWER = "viewer"
+    """Look at everything."""
+    OPERATOR = "operator"
+    """Decide as well."""

@@ -94,6 +94,19 @@ class ListingRow(Base):
             postgresql_where=text("next_upkeep_at IS NOT NULL"),
             sqlite_where=text("next_upkeep_at IS NOT NULL"),
         ),
+        Index(
+            "ix_listings_below_zero",
+            "total",
+            postgresql_where=text("total < 0"),
+            sqlite_where=text("total < 0"),
+        ),
+        Index(
+            "ix_listings_closed_by_us",
+            "closed_by_us_at",
+            postgresql_where=text("closed_by_us_at IS NOT NULL"),
+            sqlite_where=text("closed_by_us_at IS NOT NULL"),
+        ),
+        Index(None, "sku"),
     )
 
 
@@ -203,8 +216,4 @@ class JournalEntry(Base):
     reason: Mapped[WaiveReason | None]
     note: Mapped[str | None] = mapped_column(Words)
 
-    __table_args__ = (Index(None, "listing_id", "id"), Index(None, "pair_id"))
-
-
-APPEND_ONLY = (JournalEntry.__tablename__, Claim.__tablename__)
-"""Tables where the database itself refuses to change or delete a row."""
+    __table_args__ = (Index(None, "listing_id", "id"), Index(None, "pair_id"), Index(None, "at"))

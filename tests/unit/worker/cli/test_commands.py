@@ -399,7 +399,7 @@ def test_status_says_why_the_stock_is_not_known_to_be_true(trueup: Command, stor
     found = trueup("status", "--json").json
     assert found["stock_is_true"] is False
     reasons = " / ".join(found["reasons"])
-    for reason in ("1 writes have an unknown outcome", "2 sold units have no link", "not read lately: feed, shop"):
+    for reason in ("1 write has an unknown outcome", "2 sold units have no link", "not read lately: feed, shop"):
         assert reason in reasons
     assert (trueup("status").code, trueup("status", "--check").code) == (0, 1)
 

@@ -1,0 +1,87 @@
+"""A real browser, and a console on a small world for it to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.operating import PASSWORD, Console, tell_a_story
+from tests.world import World
+from worker.store import Store
+from worker.store.migrate import upgrade
+
+HOME = Path(__file__).parents[2] / ".venv" / "browser"
+AXE = HOME / "axe" / "axe.min.js"
+WIDE, PHONE = (1440, 900), (390, 844)
+SANDBOXLESS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb")
+"""Tests run as root in containers, where Chromium's own sandbox cannot be made; it looks at pages of ours alone."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One for all tests of this process."""
+    chosen = os.environ.get("TRUEUP_TEST_BROWSER")
+    executable = Path(chosen) if chosen else HOME / "chromium" / "chromium"
+    if not executable.exists() or not AXE.exists():
+        pytest.fail("There is no browser: run `requirements/set-up-browser`, or name one with TRUEUP_TEST_BROWSER.")
+    own = (
+        {} if chosen else {"LD_LIBRARY_PATH": str(HOME / "chromium" / "lib"), "FONTCONFIG_PATH": str(HOME / "chromium")}
+    )
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=executable, args=list(SANDBOXLESS), env={**os.environ, **own}
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    """Something of everything has happened."""
+    store = Store(f"sqlite:///{tmp_path / 'trueup.db'}")
+    upgrade(store)
+    world = World(store)
+    tell_a_story(world)
+    with Console(world) as listening:
+        yield listening
+    store.dispose()
+
+
+@pytest.fixture
+def visit(browser: Browser, console: Console) -> Iterator[Callable[..., Page]]:
+    """Opens a page of the console in a browser of its own, signed in unless told otherwise."""
+    opened = []
+
+    def open_page(
+        path: str = "/",
+        *,
+        size: tuple[int, int] = WIDE,
+        script: bool = True,
+        dark: bool = False,
+        name: str | None = "ada",
+    ) -> Page:
+        context = browser.new_context(
+            base_url=console.url,
+            viewport={"width": size[0], "height": size[1]},
+            java_script_enabled=script,
+            color_scheme="dark" if dark else "light",
+            locale="en-GB",
+        )
+        opened.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        if name is not None:
+            page.goto("/sign-in")
+            page.get_by_label("Name").fill(name)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in opened:
+        context.close()

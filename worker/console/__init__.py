@@ -1,0 +1,5 @@
+"""The pages for operators. They show what other rooms know, and do what the desk does: no rule is made here."""
+
+from worker.console.app import create_console
+
+__all__ = ["create_console"]

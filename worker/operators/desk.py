@@ -1,0 +1,185 @@
+"""What people decide, whichever way they say it: the deed and its record in one transaction.
+
+The rules are those of the rooms that are called; the command line and the console both come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from worker.alerts import Anomalies
+from worker.holds import Holds
+from worker.intake.fetch import Fetcher
+from worker.intake.inbox import Inbox
+from worker.operators.actions import ActionLog, Actor, Verb
+from worker.reconcile.decide import Decision, Decisions, OperationView
+from worker.store import Store, Transaction
+from worker.store.tables import AnomalyState, HoldReason, HoldScope, OperationState
+
+
+class Desk:
+    """Every deed of a person that changes what trueup does."""
+
+    def __init__(
+        self,
+        store: Store,
+        actions: ActionLog,
+        decisions: Decisions,
+        anomalies: Anomalies,
+        holds: Holds,
+        inbox: Inbox,
+        fetcher: Fetcher,
+    ) -> None:
+        self._store = store
+        self._actions = actions
+        self._decisions = decisions
+        self._anomalies = anomalies
+        self._holds = holds
+        self._inbox = inbox
+        self._fetcher = fetcher
+
+    # --- listings ---------------------------------------------------------------------------------------------
+
+    def settle(self, operation_id: int, decision: Decision, *, by: Actor, reason: str) -> OperationView:
+        """See `Decisions.settle`."""
+        with self._store.write() as transaction:
+            settled = self._decisions.settle_in(transaction, operation_id, decision, by=by.name, reason=reason)
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.OPERATION_SETTLED,
+                "operation",
+                str(operation_id),
+                listing_id=settled.listing_id,
+                reason=reason,
+                before={"state": OperationState.UNKNOWN.value},
+                after={"state": decision},
+            )
+            return settled
+
+    def accept_number(self, listing_id: str, *, by: Actor, reason: str) -> int:
+        """See `Decisions.accept_total`."""
+        with self._store.write() as transaction:
+            units = self._decisions.accept_total_in(transaction, listing_id, by=by.name, reason=reason)
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.NUMBER_ACCEPTED,
+                "listing",
+                listing_id,
+                listing_id=listing_id,
+                reason=reason,
+                before={"pending_units": units},
+                after={"pending_units": 0},
+            )
+            return units
+
+    def retry(self, listing_id: str, *, by: Actor) -> None:
+        """See `Decisions.retry_in`."""
+        with self._store.write() as transaction:
+            self._decisions.retry_in(transaction, listing_id)
+            self._actions.record_in(transaction, by, Verb.LISTING_RETRIED, "listing", listing_id, listing_id=listing_id)
+
+    # --- anomalies --------------------------------------------------------------------------------------------
+
+    def acknowledge(self, anomaly_id: int, *, by: Actor) -> bool:
+        """Mark one as seen. Returns False when there is no such open anomaly; one that is acknowledged stays so."""
+        with self._store.write() as transaction:
+            held = self._anomalies.held_in(transaction, anomaly_id)
+            if held is None or not self._anomalies.acknowledge_in(transaction, anomaly_id, by.name):
+                return False
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.ANOMALY_ACKNOWLEDGED,
+                "anomaly",
+                str(anomaly_id),
+                listing_id=held.listing_id,
+                before={"state": held.state.value},
+                after={"state": AnomalyState.ACKNOWLEDGED.value},
+            )
+            return True
+
+    def resolve(self, anomaly_id: int, *, by: Actor, reason: str) -> bool:
+        """Close one on a person's word; it opens again if its cause is seen again. False when it is not open."""
+        with self._store.write() as transaction:
+            held = self._anomalies.held_in(transaction, anomaly_id)
+            if held is None or not self._anomalies.resolve_in(
+                transaction, [held.fingerprint], f"by {by.name}: {reason}"
+            ):
+                return False
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.ANOMALY_RESOLVED,
+                "anomaly",
+                str(anomaly_id),
+                listing_id=held.listing_id,
+                reason=reason,
+                before={"state": held.state.value},
+                after={"state": AnomalyState.RESOLVED.value},
+            )
+            return True
+
+    # --- holds ------------------------------------------------------------------------------------------------
+
+    def pause(self, scope: HoldScope, subject: str, *, by: Actor, reason: str) -> None:
+        """Write nothing for it until somebody lifts the hold; it is read on. Idempotent."""
+        with self._store.write() as transaction:
+            before = self._reasons(transaction, scope, subject)
+            note = f"paused by {by.name}: {reason}"
+            self._holds.place_in(transaction, HoldReason.PAUSED, scope, subject, note)
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.PAUSED,
+                scope.value,
+                subject,
+                listing_id=subject if scope is HoldScope.LISTING else None,
+                reason=reason,
+                before={"held": before},
+                after={"held": sorted({*before, HoldReason.PAUSED.value})},
+            )
+
+    def lift(
+        self, scope: HoldScope, subject: str, *, by: Actor, only: HoldReason | None = None, reason: str | None = None
+    ) -> int:
+        """Lift the holds on a subject, all or `only` those of one reason. Returns how many."""
+        with self._store.write() as transaction:
+            before = self._reasons(transaction, scope, subject)
+            lifted = self._holds.lift_in(transaction, scope, subject, by=by.name, reason=only)
+            if lifted:
+                kept = [] if only is None else [held for held in before if held != only.value]
+                self._actions.record_in(
+                    transaction,
+                    by,
+                    Verb.HOLD_LIFTED,
+                    scope.value,
+                    subject,
+                    listing_id=subject if scope is HoldScope.LISTING else None,
+                    reason=reason,
+                    before={"held": before},
+                    after={"held": kept},
+                )
+            return lifted
+
+    def _reasons(self, transaction: Transaction, scope: HoldScope, subject: str) -> list[str]:
+        return [reason.value for reason in self._holds.active_in(transaction).reasons_on(scope, subject)]
+
+    # --- parked work ------------------------------------------------------------------------------------------
+
+    def replay(self, deliveries: Sequence[int], *, by: Actor) -> Sequence[int]:
+        """See `Inbox.replay`."""
+        with self._store.write() as transaction:
+            replayed = self._inbox.replay_in(transaction, deliveries)
+            for delivery in replayed:
+                self._actions.record_in(transaction, by, Verb.DELIVERY_REPLAYED, "delivery", str(delivery))
+            return replayed
+
+    def accept_order(self, channel: str, order_id: str, *, by: Actor) -> bool:
+        """See `Fetcher.accept`."""
+        with self._store.write() as transaction:
+            accepted = self._fetcher.accept_in(transaction, channel, order_id, by.name)
+            if accepted:
+                self._actions.record_in(transaction, by, Verb.ORDER_ACCEPTED, "order", f"{channel}/{order_id}")
+            return accepted
