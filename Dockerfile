@@ -11,6 +11,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY config config
 COPY connectors connectors
 COPY worker worker
+COPY docs/operations docs/operations
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
     && /opt/trueup/bin/pip install --no-deps /tmp/wheel/*.whl
 

@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check conformance attack fuzz audit bench chaos chaos-receiver simulate simulate-mutants format lock clean
+.PHONY: help demo test check conformance attack fuzz screenshots audit bench chaos chaos-receiver simulate simulate-mutants format lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -17,7 +17,8 @@ help:  ## show this
 demo: $(READY)  ## replay real sales through local vendor servers and prove every unit (ARGS="--limit 0" for all)
 	$(BIN)/trueup demo $(ARGS)
 
-test: $(READY)  ## every test, real PostgreSQL and Redis included (ARGS for pytest)
+test: $(READY)  ## every test, real PostgreSQL, Redis and Chromium included (ARGS for pytest)
+	-requirements/set-up-browser
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
 
 check: $(READY)  ## format, lint, types, arrows, unit tests: under a minute
@@ -38,6 +39,10 @@ fuzz: $(READY)  ## every parser: Hypothesis, then SECONDS of a coverage-guided f
 	$(BIN)/pytest --hypothesis-profile=fuzz --timeout=1200 tests/fuzz $(ARGS)
 	requirements/set-up-fuzzer
 	PYTHONPATH=.venv/fuzzer $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+screenshots: $(READY)  ## make the pictures of docs/console.md again
+	requirements/set-up-browser
+	TRUEUP_TEST_SCREENSHOTS=docs/console $(BIN)/pytest --quiet tests/browser -k cut_off
 
 audit: $(READY)  ## known vulnerabilities of what is locked, where the service that knows them can be reached
 	requirements/audit

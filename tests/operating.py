@@ -7,14 +7,17 @@ from itertools import cycle
 from typing import Self
 
 import httpx
+from argon2 import PasswordHasher
 
 from connectors.contract import ListingState
 from tests.world import World
 from worker.console import create_console
 from worker.operators import Actor, Via
+from worker.operators.passwords import Passwords
 from worker.store.tables import Role
 from worker.web import WebServer
 
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "correct horse battery"
 SOMEBODY = Actor("ada", Via.COMMAND)
 
@@ -24,12 +27,17 @@ class Console:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.browsers: list[Browser] = []
+        # Nobody guesses here: a sign-in need not cost what it costs elsewhere.
+        world.services.operators._passwords = world.services.sessions._passwords = Passwords(CHEAP)
         for name, role in (("ada", Role.OPERATOR), ("grace", Role.VIEWER)):
             world.services.operators.add(name, PASSWORD, role, by=SOMEBODY)
         self._server = WebServer(create_console(world.services, None), "127.0.0.1", 0)
         self.url = self._server.start()
 
     def close(self) -> None:
+        for browser in self.browsers:
+            browser.client.close()
         self._server.stop()
 
     def __enter__(self) -> Self:
@@ -44,6 +52,7 @@ class Browser:
 
     def __init__(self, console: Console, **headers: str) -> None:
         self.client = httpx.Client(base_url=console.url, timeout=30, trust_env=False, headers=headers)
+        console.browsers.append(self)
 
     def get(self, path: str) -> httpx.Response:
         return self.client.get(path)

@@ -40,6 +40,13 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*DEMO, *arguments], capture_output=True, text=True, timeout=280, check=False)
 
 
+def signed_in(url: str, name: str, password: str) -> str:
+    """The console's first page, for this operator."""
+    with httpx.Client(base_url=url, trust_env=False, timeout=60, follow_redirects=True) as client:
+        token = client.get("/sign-in").text.partition('name="token" value="')[2].partition('"')[0]
+        return client.post("/sign-in", data={"token": token, "name": name, "password": password}).text
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Mapping[str, Any]]:
     figures = tmp_path_factory.mktemp("demo") / "figures.json"
@@ -144,6 +151,7 @@ def test_it_stays_up_on_demand_until_interrupted() -> None:
                     break
             shown = httpx.get(said["metrics"], trust_env=False, timeout=60)
             state = httpx.get(f"{said['marketplace']}/_control/state", trust_env=False, timeout=60)
+            overview = signed_in(said["console"], said["console name"], said["console password"])
             process.send_signal(signal.SIGINT)
             process.wait(60)
         finally:
@@ -151,6 +159,7 @@ def test_it_stays_up_on_demand_until_interrupted() -> None:
             process.kill()
 
     assert (shown.status_code, state.status_code) == (200, 200)
+    assert "Sales by channel" in overview
     assert said["shop webhook secrets"]
     assert process.returncode == 0
     with pytest.raises(httpx.ConnectError):

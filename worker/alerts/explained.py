@@ -70,7 +70,6 @@ EXPLANATIONS: Mapping[Kind, Explanation] = {
         "It holds the listing: nothing is written to it.",
         "Find the other program that uses these credentials, or see whether the database was restored from a copy;"
         " then lift the hold.",
-        "restored-database",
     ),
     Kind.RESTORED: Explanation(
         "The database was restored from a copy",
@@ -175,7 +174,6 @@ EXPLANATIONS: Mapping[Kind, Explanation] = {
         "The change feed carries a type that this version does not know.",
         "It skips and counts such events.",
         "Look for an upgrade.",
-        "upgrading",
     ),
     Kind.CLOCK_SKEW: Explanation(
         "Clocks disagree",

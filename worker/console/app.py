@@ -17,6 +17,7 @@ from worker.console.door import Door
 from worker.console.headers import SecurityHeaders
 from worker.console.pages.anomalies import AnomalyPages
 from worker.console.pages.errors import Errors
+from worker.console.pages.help import HelpPages
 from worker.console.pages.listings import ListingPages
 from worker.console.pages.log import LogPage
 from worker.console.pages.overview import OverviewPage
@@ -55,6 +56,7 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     overview = OverviewPage(services, rendering, rang)
     listings = ListingPages(services, rendering, rang)
     log = LogPage(services, rendering)
+    helps = HelpPages(rendering)
 
     app = Starlette(
         routes=[
@@ -74,6 +76,7 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/listing", door.shows(listings.show), methods=["GET"]),
             *(Route(f"/listing/{name}", door.does(page), methods=["POST"]) for name, page in listings.actions.items()),
             Route("/log", door.shows(log.show), methods=["GET"]),
+            Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),
         ],
         middleware=[Middleware(OneSpelling)],

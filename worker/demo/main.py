@@ -229,7 +229,11 @@ class Scene:
     def stay(self) -> None:
         """Print where everything is, and wait for Ctrl-C."""
         say = self._console.print
+        name, password = setting.let_in(self._configuration)
         facts = {
+            "console": self._console_url,
+            "console name": name,
+            "console password": password,
             **self._endpoints(),
             "configuration": str(self._configuration),
             **self._credentials("marketplace", self._marketplace),
@@ -251,7 +255,9 @@ class Scene:
         self._trueup = self._stack_of_trueup.enter_context(
             ServerProcess("trueup", ("worker.demo.service", str(self._configuration)), self._folder)
         )
-        self._receiver_url: str = self._trueup.wait_until_ready()["url"]
+        ready = self._trueup.wait_until_ready()
+        self._receiver_url: str = ready["url"]
+        self._console_url: str = ready["console"]
         setting.subscribe(self._configuration, self._receiver_url)
         self._shop.send_to(hook_address(self._receiver_url, setting.CHANNEL))
 

@@ -34,7 +34,7 @@ def main(config: Path) -> int:
         signal.signal(number, lambda *_: stop.set())
     service = Embedded(settings)
     service.start()
-    _print({"ready": True, "url": service.receiver_url})
+    _print({"ready": True, "url": service.receiver_url, "console": service.console_url})
     threading.Thread(target=_answer, args=(stop,), name="questions", daemon=True).start()
     stop.wait()
     service.stop()

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import secrets
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,9 +22,10 @@ from worker.demo.vendors import Channel, Marketplace
 from worker.demo.vendors.base import Option, Secret, Vendor
 from worker.housekeeping import hook_address
 from worker.links import Links
+from worker.operators import Actor, Via
 from worker.services import Services
 from worker.store.migrate import upgrade
-from worker.store.tables import HoldReason, HoldScope
+from worker.store.tables import HoldReason, HoldScope, Role
 
 CHANNEL = "shop"
 
@@ -73,6 +75,7 @@ level = "warning"
 format = "json"
 """
 
+PASSWORD_BYTES = 12
 PAST = timedelta(days=30)
 """How long ago the listings were made: their opening stock is no news."""
 
@@ -149,6 +152,14 @@ def subscribe(configuration: Path, receiver_url: str) -> None:
         channel = services.channels[CHANNEL]
         if isinstance(channel, Hooks):
             channel.subscribe(hook_address(receiver_url, CHANNEL))
+
+
+def let_in(configuration: Path) -> tuple[str, str]:
+    """Let one operator into the console, with a password made for this run. Returns name and password."""
+    name, password = "demo", secrets.token_urlsafe(PASSWORD_BYTES)
+    with closing(Services(loading.load(configuration, {}))) as services:
+        services.operators.add(name, password, Role.OPERATOR, by=Actor("the demo", Via.COMMAND))
+    return name, password
 
 
 def links_csv(catalogue: Catalogue) -> str:

@@ -1,0 +1,87 @@
+"""What docs/operations say, where it is needed: the same pages, served by us."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from worker.console.door import Visit
+from worker.console.rendering import Rendering
+
+_INSTALLED = Path(__file__).parents[1] / "operations"
+FOLDER = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3] / "docs" / "operations"
+"""Beside the code where trueup is installed, where it is written where it is developed."""
+PAGE = re.compile(r"([A-Za-z-]+)\.md(#.*)?")
+
+
+class HelpPages:
+    """`/help/PAGE`."""
+
+    def __init__(self, rendering: Rendering) -> None:
+        self._rendering = rendering
+
+    def show(self, visit: Visit) -> Response:
+        """`GET /help/PAGE`."""
+        page: str = visit.request.path_params["page"]
+        path = FOLDER / f"{page}.md"
+        if PAGE.fullmatch(path.name) is None or not path.is_file():
+            raise HTTPException(404)
+        title, text = rendered(path)
+        return self._rendering.page("help.html", visit, {"title": title, "text": text})
+
+
+@lru_cache(maxsize=64)
+def rendered(path: Path) -> tuple[str, Markup]:
+    """A page's title and its HTML. What stands in it as HTML is shown as text."""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    tokens = markdown.parse(path.read_text(encoding="utf-8"))
+    title = next(tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open")
+    _point_within(tokens)
+    markdown.add_render_rule("table_open", _table_open)
+    markdown.add_render_rule("table_close", _table_close)
+    # Ours, parsed with HTML switched off.
+    return title, Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704
+
+
+def _point_within(tokens: Sequence[Token]) -> None:
+    """Headings can be pointed at; links to other pages lead there, and links to what is not served are text."""
+    for at, token in enumerate(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", re.sub(r"[^a-z0-9-]", "", tokens[at + 1].content.lower().replace(" ", "-")))
+        for part in token.children or ():
+            if part.type == "link_open":
+                target = str(part.attrs.get("href", ""))
+                if (other := PAGE.fullmatch(target)) is not None:
+                    part.attrSet("href", f"/help/{other[1]}{other[2] or ''}")
+                elif not target.startswith("#"):
+                    part.tag = "span"
+                    part.attrs = {}
+            elif part.type == "link_close" and _opening(token.children or (), part).tag == "span":
+                part.tag = "span"
+
+
+def _opening(parts: Sequence[Token], closing: Token) -> Token:
+    """The beginning of a link: links do not stand within links."""
+    before = parts[: next(at for at, part in enumerate(parts) if part is closing)]
+    return next(part for part in reversed(before) if part.type == "link_open")
+
+
+def _table_open(_renderer: Any, tokens: Sequence[Token], at: int, *_: Any) -> str:
+    columns = sum(token.type == "th_open" for token in tokens[at : at + 40])
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+        f"<table{' class=wide' if columns > 2 else ''}>"
+    )
+
+
+def _table_close(*_: Any) -> str:
+    return "</table></div>"
