@@ -34,8 +34,8 @@ from worker.store.tables import (
 )
 
 DUE_UNITS = Pair.committed - Pair.waived - Pair.applied
-PENDING = Pair.applied != Pair.committed - Pair.waived
-"""As the partial index `ix_pairs_due` has it."""
+PENDING = text("pairs.committed - pairs.waived - pairs.applied <> 0")
+"""As the partial index `ix_pairs_pending` has it."""
 
 
 def pending_by_channel(transaction: Transaction) -> Sequence[AnyRow]:

@@ -78,7 +78,7 @@ def _opening(parts: Sequence[Token], closing: Token) -> Token:
 def _table_open(_renderer: Any, tokens: Sequence[Token], at: int, *_: Any) -> str:
     columns = sum(token.type == "th_open" for token in tokens[at : at + 40])
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+        '<div class="scroll" tabindex="0" role="group" aria-label="Table">'
         f"<table{' class=wide' if columns > 2 else ''}>"
     )
 
