@@ -16,7 +16,7 @@ from celery.beat import Service as Beat
 from config.settings import Settings
 from worker import schedule
 from worker.app import QUEUES, make_app
-from worker.console import create_console
+from worker.console import MOST_CONNECTIONS, create_console
 from worker.doorbell import Doorbell
 from worker.services import Services
 from worker.store.migrate import upgrade
@@ -74,7 +74,11 @@ class Embedded:
         self._web = WebServer(create_app(self.services, self.bell), settings.web.host, settings.web.port)
         console = settings.console
         self._console = (
-            WebServer(create_console(self.services, self.bell), console.host, console.port) if console.enabled else None
+            WebServer(
+                create_console(self.services, self.bell), console.host, console.port, most_connections=MOST_CONNECTIONS
+            )
+            if console.enabled
+            else None
         )
         self._stopped = threading.Event()
         self.receiver_url = ""

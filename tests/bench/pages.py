@@ -148,16 +148,21 @@ def measure(world: World, paths: Sequence[str]) -> Iterator[Cost]:
         browser = Browser(console)
         browser.sign_in()
         for path in paths:
-            taken = []
-            for _ in range(TIMES):
-                with heard(store) as statements:
-                    started = time.perf_counter()
-                    answer = browser.get(path)
-                    taken.append(time.perf_counter() - started)
-                if answer.status_code != 200:
-                    message = f"{path} was answered with {answer.status_code}"
-                    raise RuntimeError(message)
+            taken = [_asked(browser, path) for _ in range(TIMES)]
+            with heard(store) as statements:
+                _asked(browser, path)
             yield Cost(path, len(statements), sorted(taken)[TIMES // 2] * 1000, list(scans(store, statements, large)))
+
+
+def _asked(browser: Browser, path: str) -> float:
+    """Seconds until the page is there."""
+    started = time.perf_counter()
+    answer = browser.get(path)
+    taken = time.perf_counter() - started
+    if answer.status_code != 200:
+        message = f"{path} was answered with {answer.status_code}"
+        raise RuntimeError(message)
+    return taken
 
 
 def main() -> int:

@@ -64,13 +64,12 @@ def test_length_alone_makes_a_password(world: World, password: str, wrong: str) 
 
 def test_who_is_not_there_cannot_be_changed(world: World) -> None:
     operators = world.services.operators
-    for change in (
-        lambda: operators.remove("ada", by=ROOT),
-        lambda: operators.set_role("ada", Role.VIEWER, by=ROOT),
-        lambda: operators.set_password("ada", PASSWORD, by=ROOT),
-    ):
-        with pytest.raises(OperatorRefusedError, match="no operator ada"):
-            change()
+    with pytest.raises(OperatorRefusedError, match="no operator ada"):
+        operators.remove("ada", by=ROOT)
+    with pytest.raises(OperatorRefusedError, match="no operator ada"):
+        operators.set_role("ada", Role.VIEWER, by=ROOT)
+    with pytest.raises(OperatorRefusedError, match="no operator ada"):
+        operators.set_password("ada", PASSWORD, by=ROOT)
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------
@@ -98,10 +97,10 @@ def test_a_session_ends_when_it_is_not_used(staffed: World) -> None:
 
 def test_a_page_that_fetches_itself_keeps_no_session_alive(staffed: World) -> None:
     secret = sign_in(staffed)
-    for _ in range(2):
-        staffed.pass_time(31 * 60)
-        found = staffed.services.sessions.of(secret, in_use=False)
-    assert found is None
+    staffed.pass_time(31 * 60)
+    assert staffed.services.sessions.of(secret, in_use=False) is not None
+    staffed.pass_time(31 * 60)
+    assert staffed.services.sessions.of(secret, in_use=False) is None
 
 
 def test_a_session_ends_after_twelve_hours_in_any_case(staffed: World) -> None:

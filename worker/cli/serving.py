@@ -13,9 +13,7 @@ from worker.cli.exits import CommandError, ExitCode
 from worker.cli.output import note
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
-    from config.settings import ConsoleSettings, Settings, WebSettings
+    from config.settings import Settings
     from worker.web import CannotListenError, WebServer
 
 NOTICES_SIGNALS_WITHIN_SECONDS = 0.5
@@ -110,40 +108,43 @@ def web(
     with opened(config, register=True, serving=True) as services:
         _require_shared_broker(services.settings)
         from worker.app import make_app
-        from worker.console import create_console
+        from worker.console import MOST_CONNECTIONS, create_console
         from worker.doorbell import Doorbell
         from worker.schedule import QUEUE_OF
-        from worker.web import create_app
+        from worker.web import WebServer, create_app
 
         settings = services.settings
         bell = Doorbell(make_app(settings), QUEUE_OF)
-        started: list[WebServer] = []
+        receiver = WebServer(create_app(services, bell), settings.web.host, settings.web.port)
+        console = WebServer(
+            create_console(services, bell),
+            settings.console.host,
+            settings.console.port,
+            most_connections=MOST_CONNECTIONS,
+        )
         _end_on_sigterm()
         try:
             if not console_only:
-                note(f"Receiving on {_serve(create_app(services, bell), settings.web, started)}. Ctrl-C ends it.")
+                note(f"Receiving on {_started(receiver)}. Ctrl-C ends it.")
             if console_only or (settings.console.enabled and not receiver_only):
-                note(f"Console on {_serve(create_console(services, bell), settings.console, started)}.")
+                note(f"Console on {_started(console)}.")
             _wait()
         except KeyboardInterrupt:
             note("Ending: what was received is stored.")
         finally:
-            for server in started:
-                server.stop()
+            receiver.stop()
+            console.stop()
             bell.close()
 
 
-def _serve(app: ASGIApp, at: WebSettings | ConsoleSettings, started: list[WebServer]) -> str:
-    """Serve where this section of the configuration says; returns the address."""
-    from worker.web import CannotListenError, WebServer
+def _started(server: WebServer) -> str:
+    """Let it listen; returns its address."""
+    from worker.web import CannotListenError
 
-    server = WebServer(app, at.host, at.port)
     try:
-        address = server.start()
+        return server.start()
     except CannotListenError as error:
         raise _cannot_listen(error) from None
-    started.append(server)
-    return address
 
 
 def _end_on_sigterm() -> None:

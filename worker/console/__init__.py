@@ -1,5 +1,5 @@
 """The pages for operators. They show what other rooms know, and do what the desk does: no rule is made here."""
 
-from worker.console.app import create_console
+from worker.console.app import MOST_CONNECTIONS, create_console
 
-__all__ = ["create_console"]
+__all__ = ["MOST_CONNECTIONS", "create_console"]

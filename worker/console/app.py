@@ -28,6 +28,8 @@ from worker.services import Services
 from worker.store.tables import Role
 from worker.web.app import OneSpelling
 
+MOST_CONNECTIONS = 60
+"""Operators are few, and the receiver in the same process needs the rest of what it may have open."""
 KEEP_FILES_SECONDS = 31_536_000
 
 

@@ -35,6 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._most_open = (self.config.limit_concurrency or 0) * MOST_OPEN // MOST_CONNECTIONS
         self._in_head = False
         self._in_request = True  # The first one is due.
         self._stalled = False
@@ -44,7 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base
         super().connection_made(transport)
-        if len(self.connections) > MOST_OPEN:
+        if len(self.connections) > self._most_open:
             transport.abort()
             return
         self._watch()
@@ -137,8 +138,8 @@ class CannotListenError(OSError):
 class WebServer:
     """Serves one application on one address. Use it once."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        """Port 0 takes a free one."""
+    def __init__(self, app: ASGIApp, host: str, port: int, *, most_connections: int = MOST_CONNECTIONS) -> None:
+        """Port 0 takes a free one. Of connections open at once a few more than `most_connections` may begin."""
         self._host = host
         self._port = port
         self._listener: socket.socket | None = None
@@ -155,7 +156,7 @@ class WebServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=MOST_CONNECTIONS,
+                limit_concurrency=most_connections,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
                 # Each request starts without anything bound by another one of its connection.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -29,13 +30,12 @@ def test_its_page_is_there_and_names_it(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_every_link_of_the_help_leads_somewhere(path: object) -> None:
-    assert path in PAGES
-    title, text = rendered(path)  # type: ignore[arg-type]
+def test_every_link_of_the_help_leads_somewhere(path: Path) -> None:
+    title, text = rendered(path)
     assert title
     for page, anchor in re.findall(r'href="(?:/help/([A-Za-z-]+))?(?:#([^"]*))?"', text):
         target = FOLDER / f"{page}.md" if page else path
         assert target in PAGES
         if anchor:
-            assert f'id="{anchor}"' in rendered(target)[1]  # type: ignore[arg-type]
+            assert f'id="{anchor}"' in rendered(target)[1]
     assert not re.search(r'href="(?!/help/|#)', text)
