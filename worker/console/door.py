@@ -30,7 +30,7 @@ MOST_CHARACTERS = 2000
 SIGN_IN = "/sign-in"
 REFRESH = "x-trueup-refresh"
 """The header by which our script says that nobody asked for the page."""
-TOKEN = "token"  # noqa: S105  the name of a field
+TOKEN = "token"  # noqa: S105  # nosec B105  # the name of a field
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Verb(StrEnum):
     SIGNED_OUT_EVERYWHERE = "signed-out-everywhere"
     OPERATOR_ADDED = "operator-added"
     OPERATOR_REMOVED = "operator-removed"
-    PASSWORD_SET = "password-set"  # noqa: S105  a verb
+    PASSWORD_SET = "password-set"  # noqa: S105  # nosec B105  # a verb
     ROLE_SET = "role-set"
     OPERATION_SETTLED = "operation-settled"
     NUMBER_ACCEPTED = "number-accepted"

@@ -35,7 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._most_open = (self.config.limit_concurrency or 0) * MOST_OPEN // MOST_CONNECTIONS
+        self._most_open = (self.config.limit_concurrency or MOST_CONNECTIONS) * MOST_OPEN // MOST_CONNECTIONS
         self._in_head = False
         self._in_request = True  # The first one is due.
         self._stalled = False
