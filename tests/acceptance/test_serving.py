@@ -122,6 +122,10 @@ def test_worker_beat_and_web_share_a_broker_and_end_when_told(start: Start, redi
     worker.until(r"trueup\.\w+")
     address = web.until(r"Receiving on (http://\S+)\. ")
     assert httpx.get(f"{address}/healthz").status_code == 200
+    # The console is another address, and neither is the other.
+    console = web.until(r"Console on (http://\S+)\.\s")
+    assert (httpx.get(f"{console}/sign-in").status_code, httpx.get(f"{address}/sign-in").status_code) == (200, 404)
+    assert httpx.get(f"{console}/healthz").status_code == 404
     for process in (beat, web, worker):
         assert process.end() == 0, process.log
         assert "Traceback" not in process.log

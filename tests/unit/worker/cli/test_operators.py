@@ -45,3 +45,8 @@ def test_a_pause_by_command_is_kept_with_its_reason(trueup: Command) -> None:
     assert hold["note"].endswith(": stock-taking")
     (action,) = trueup("operators", "log", "--json").json["actions"]
     assert (action["verb"], action["via"], action["reason"]) == ("paused", "command", "stock-taking")
+
+
+def test_a_web_process_that_would_serve_nothing_is_refused(trueup: Command) -> None:
+    ended = trueup("web", "--receiver-only", "--console-only")
+    assert (ended.code, "nothing to serve" in ended.err) == (2, True)
