@@ -258,6 +258,8 @@ def test_a_number_is_explained_down_to_order_lines_and_every_attempt(told: Conso
     for order in ("1001", "1002", "1003"):
         assert order in text
     assert "the total of listing mug is 12, not 13" in text
+    assert re.search(r"tx-1</span>.*?given back", text)
+    assert re.search(r"tx-0</span>.*?1 held", text)
     assert {"ours", "marketplace", "provider"} <= set(re.findall(r'<g class="mark (\w+)"', text))
 
 

@@ -15,7 +15,7 @@ from worker.operators import sessions as rules
 from worker.operators.passwords import Passwords
 from worker.reconcile.decide import DecisionRefusedError
 from worker.store import StorageUnavailable
-from worker.store.tables import Action, HoldReason, HoldScope, OperatorSession, Role, SignInAttempt
+from worker.store.tables import Action, HoldReason, HoldScope, OperatorSession, Role, SignInAttempt, Verdict
 
 PASSWORD = "correct horse battery"
 ROOT = Actor("root", Via.COMMAND)
@@ -335,3 +335,6 @@ def test_since_when_stock_is_true_is_kept(world: World) -> None:
     found = verdicts.last()
     assert found is not None
     assert (found.stock_is_true, found.since) == (False, began + timedelta(seconds=60))
+    # The last one holds, however old it is.
+    verdicts.forget(began + timedelta(days=400))
+    assert [row.stock_is_true for row in world.rows(Verdict.stock_is_true)] == [False]

@@ -141,6 +141,17 @@ class AdjustmentView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReservationView:
+    """What a transaction on the marketplace holds of a listing, by the adjustments that are shown."""
+
+    name: str
+    """Of the transaction, or of the reservation where that is all the marketplace tells."""
+    units: int
+    """Held now; 0 when all were given back."""
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class JournalView:
     """One entry of the journal."""
 
@@ -170,6 +181,18 @@ class Story:
     journal: Sequence[JournalView]
     older_journal: int | None
     """Ask with this for what comes before; None where that is all."""
+
+    @property
+    def reservations(self) -> Sequence[ReservationView]:
+        """The one that changed last comes first."""
+        by_name: dict[str, list[AdjustmentView]] = {}
+        for entry in self.adjustments:
+            if (name := entry.transaction or entry.reservation) is not None:
+                by_name.setdefault(name, []).append(entry)
+        return [
+            ReservationView(name, -sum(entry.quantity for entry in entries), entries[0].at)
+            for name, entries in by_name.items()
+        ]
 
     @property
     def changes_of_state(self) -> Sequence[Attempt]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, case, func, literal, select, text, union_all
+from sqlalchemy import Select, case, delete, func, literal, select, text, union_all
 
 from connectors.contract import ListingState
 from worker.store import AnyRow, Transaction
@@ -181,6 +181,12 @@ def last_verdict(transaction: Transaction) -> AnyRow | None:
     return transaction.execute(
         select(Verdict.stock_is_true, Verdict.since).order_by(Verdict.id.desc()).limit(1)
     ).one_or_none()
+
+
+def forget_verdicts(transaction: Transaction, before: datetime) -> int:
+    """All but the last one, which still holds."""
+    last = select(func.max(Verdict.id)).scalar_subquery()
+    return transaction.execute(delete(Verdict).where(Verdict.since < before, Verdict.id < last)).rowcount
 
 
 def sales_since(transaction: Transaction, since: datetime) -> Sequence[AnyRow]:

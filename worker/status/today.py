@@ -87,6 +87,11 @@ class Verdicts:
             with self._store.write() as transaction:
                 insert_rows(transaction, Verdict, [{"since": self._clock.now(), "stock_is_true": stock_is_true}])
 
+    def forget(self, before: datetime) -> None:
+        """Drop what ended before then."""
+        with self._store.write() as transaction:
+            repository.forget_verdicts(transaction, before)
+
     def last(self) -> Standing | None:
         """None before the first look."""
         with self._store.read() as transaction:
