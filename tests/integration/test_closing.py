@@ -11,6 +11,7 @@ from config.settings import PolicySettings
 from connectors.contract import ListingState
 from connectors.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from connectors.sandbox.log import Shown
+from tests.doubles import UNLIMITED_FROM
 from tests.world import CHANNEL, World
 from worker.store import Store, Transaction
 from worker.store.tables import HoldReason, HoldScope, Operation, OperationKind
@@ -227,6 +228,22 @@ def test_a_closing_that_was_not_executed_is_found_absent_after_settle_after_and_
     assert closings(sold_out) == ["absent", "applied"]
     assert state(sold_out) is ListingState.CLOSED
     assert sold_out.listing_row().closed_by_us_at is not None
+
+
+@pytest.mark.parametrize("units", [3, UNLIMITED_FROM])
+def test_a_closing_that_is_executed_late_is_ours_so_that_it_is_opened_where_there_is_stock(
+    sold_out: World, units: int
+) -> None:
+    sold_out.marketplace.fail("close", OutcomeUnknown("no answer"))
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    sold_out.marketplace.edit("L", units)
+    sold_out.settle_down(seconds=120)
+    assert closings(sold_out) == ["absent"]
+    sold_out.marketplace.set_state("L", ListingState.CLOSED, ours=True)
+    sold_out.settle_down(seconds=120)
+    assert closings(sold_out) == ["applied"]
+    assert state(sold_out) is ListingState.PUBLISHED
 
 
 def test_a_closing_whose_answer_was_lost_and_that_somebody_undid_is_not_repeated(sold_out: World) -> None:

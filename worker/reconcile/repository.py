@@ -264,7 +264,9 @@ def last_closings(transaction: Transaction, listing_ids: Collection[str]) -> dic
             .group_by(Operation.listing_id)
         )
         rows = transaction.execute(
-            select(Operation.listing_id, Operation.state, Operation.prepared_at).where(Operation.id.in_(last))
+            select(Operation.id, Operation.listing_id, Operation.state, Operation.prepared_at).where(
+                Operation.id.in_(last)
+            )
         )
         found.update((row.listing_id, row) for row in rows)
     return found

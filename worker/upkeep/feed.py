@@ -234,6 +234,7 @@ class FeedFollower:
     ) -> None:
         now = self._clock.now()
         updates: dict[str, dict[str, Any]] = {}
+        late: list[int] = []
         turned = {change.listing_id for change in changes if change.state_changed}
         closings = operations.last_closings(transaction, turned)
         closed_by_others = {
@@ -269,9 +270,20 @@ class FeedFollower:
             if undone or _shows_closing(change, closing):
                 # Should it be open again when that closing is looked at, or have been, somebody has reopened it.
                 columns["new_close_done"] = True
+            if closing is not None and _was_late(change, closing):
+                columns["new_closed_by_us_at"] = now
+                late.append(closing.id)
             if change.state is ListingState.CLOSED and change.author is Author.OTHER:
                 closed_by_others.add(change.listing_id)
         operations.update_listings(transaction, list(updates.values()))
+        operations.settle(
+            transaction,
+            late,
+            OperationState.APPLIED,
+            now=now,
+            from_states=(OperationState.ABSENT,),
+            outcome="executed late: the feed shows it, after it had been taken for absent",
+        )
         note_totals(transaction, list(updates), now)
         # An opening of ours whose request came late, it may be, after we had closed the listing again.
         reopened = {
@@ -506,6 +518,13 @@ def _shows_closing(change: ListingChange, closing: Any) -> bool:
     was seen before this feed told of either.
     """
     return _concerns(change, closing) and change.state is ListingState.CLOSED and change.author is not Author.OTHER
+
+
+def _was_late(change: ListingChange, closing: Any) -> bool:
+    """Whether this change is a closing of ours that had been taken for absent. It is ours all the same, so that the
+    listing is opened again where there is stock.
+    """
+    return _shows_closing(change, closing) and change.author is Author.OURS and closing.state is OperationState.ABSENT
 
 
 def _undoes_closing(change: ListingChange, closing: Any) -> bool:

@@ -66,5 +66,6 @@ def create_app(options: Options, clock: Clock | None = None) -> Starlette:
         lifespan=lifespan,
     )
     # For whoever runs it within the own process: people act here, and proofs look here, without HTTP.
-    app.state.store, app.state.orders, app.state.integrations = store, orders, integrations
+    app.state.store, app.state.inventory, app.state.orders = store, inventory, orders
+    app.state.integrations, app.state.tokens = integrations, tokens
     return app

@@ -122,7 +122,7 @@ class Integrations:
         """Send an event to everybody who observes it."""
         for integration in self.all.values():
             if integration.enabled and event in integration.observes:
-                self._send(Delivery(integration, self._new_id(), event, deepcopy(dict(payload))))
+                self.send(Delivery(integration, self._new_id(), event, deepcopy(dict(payload))))
 
     def body(self, delivery: Delivery) -> bytes:
         """What is posted. It repeats the secret."""
@@ -176,7 +176,8 @@ class Integrations:
         for _ in range(SENDERS):
             self._ready.put_nowait(None)
 
-    def _send(self, delivery: Delivery) -> None:
+    def send(self, delivery: Delivery) -> None:
+        """Take a delivery of our own: it goes out, or is spoilt as the faults say."""
         if self._strikes(self.faults.drop_rate):
             self.counts["dropped"] += 1
             return

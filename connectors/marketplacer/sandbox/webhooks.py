@@ -121,7 +121,7 @@ class Webhooks:
         for webhook in self.all.values():
             wanted = webhook.enabled and webhook.type == type and webhook.event_name in {None, event}
             if wanted and self.concerns(type, subject, webhook.seller_id):
-                self._send(Delivery(webhook, next(self._numbers), sequence, _key(sequence), event, subject))
+                self.send(Delivery(webhook, next(self._numbers), sequence, _key(sequence), event, subject))
 
     @property
     def pending(self) -> dict[str, int]:
@@ -154,7 +154,8 @@ class Webhooks:
         for _ in range(SENDERS):
             self._ready.put_nowait(None)
 
-    def _send(self, delivery: Delivery) -> None:
+    def send(self, delivery: Delivery) -> None:
+        """Take a delivery of our own: it goes out, or is spoilt as the faults say."""
         if self._strikes(self.faults.drop_rate):
             self.counts["dropped"] += 1
             return
@@ -205,7 +206,7 @@ class Webhooks:
                 self._settle(delivery, status)
 
     async def _post(self, client: httpx.AsyncClient, delivery: Delivery) -> int | None:
-        body = orjson.dumps(self._body(delivery))
+        body = orjson.dumps(self.body(delivery))
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "Marketplacer Client/1.0.0",
@@ -223,7 +224,8 @@ class Webhooks:
             return answer.status_code
         return None
 
-    def _body(self, delivery: Delivery) -> dict[str, Any]:
+    def body(self, delivery: Delivery) -> dict[str, Any]:
+        """What is posted."""
         webhook = delivery.webhook
         event_id = base64.b64encode(f"WebhookEvent-{delivery.number}".encode()).decode()
         wrapper = {"id": event_id, "event_name": delivery.event}
