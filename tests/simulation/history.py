@@ -45,6 +45,10 @@ MOST_QUESTIONS = 8
 """How often people are asked, one thing after the other, before nothing may be left to ask."""
 
 
+PEOPLE_DECIDE = 0.1
+"""How likely it is, after any event, that people answer what is asked; much is, where no log names the author."""
+
+
 @dataclass(slots=True)
 class Verdict:
     """What came of a history."""
@@ -104,6 +108,7 @@ class Deployment:
         profile = scenario.profile
         self.scenario = scenario
         self.random = Random(f"run {scenario.seed}")
+        self.people = Random(f"people {scenario.seed}")
         self.clock = VirtualClock(BEGINNING)
         self.scheduler = Scheduler(self.clock)
         self.trace = Trace()
@@ -213,6 +218,8 @@ class Deployment:
         self._pass_time()
         self.beats.stir()
         happenings.happen(event)
+        if self.market.guard is not Guard.COMPARE_AND_SET and self.people.random() < PEOPLE_DECIDE:
+            self.operator.decide(all_of_them=False)
 
     def _pass_time(self) -> None:
         self.market.pass_time()

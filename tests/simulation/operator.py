@@ -128,8 +128,11 @@ class Operator(Host):
 
     # --- what only a person can tell --------------------------------------------------------------------------
 
-    def decide(self) -> int:
-        """Settle every operation that waits for a person, by what the marketplace's own history says. How many."""
+    def decide(self, *, all_of_them: bool = True) -> int:
+        """Settle every operation that waits for a person, by what the marketplace's own history says. How many.
+
+        While requests may still be on their way, only those of which the history has the last word already.
+        """
         decisions = Decisions(self.services.store, self.services.clock, self.services.anomalies)
         told = {
             anomaly.detail.get("operation")
@@ -139,6 +142,8 @@ class Operator(Host):
         decided = 0
         for operation in decisions.list(limit=1000):
             if operation.id not in told:
+                continue
+            if not all_of_them and not self._witness.is_over(operation.id, operation.listing_id):
                 continue
             name = self._witness.name(operation.listing_id)
             happened = self._happened(operation.id, operation.listing_id, operation.kind.value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from typing import Any, ClassVar
 
@@ -194,3 +195,8 @@ def sku_name(number: int) -> str:
 def sku_number(name: str | None) -> int:
     """The counterpart of `sku_name`."""
     return SKUS.index(name or "")
+
+
+def milliseconds(moment: datetime) -> float:
+    """Unix seconds, as a shop stamps them that cuts off what is finer than a millisecond."""
+    return int(moment.timestamp() * 1000) / 1000

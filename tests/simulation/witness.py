@@ -297,6 +297,10 @@ class EyeWitness(Witness):
         )
         return bool(rows) or self._under_way[listing_id] > 0
 
+    def is_over(self, operation: int, listing_id: str) -> bool:
+        """Whether that stock write was sent, and nothing that was sent to its listing can be executed any more."""
+        return self._is_sent(operation) and not self._under_way[listing_id]
+
     # --- commits ----------------------------------------------------------------------------------------------
 
     def committed(self) -> None:

@@ -20,7 +20,7 @@ from connectors.elasticpath.settings import ElasticPathChannelSettings
 from connectors.sandbox.clock import VirtualClock
 from tests.simulation.books import Books
 from tests.simulation.events import CancelOrder, ChangeOrder, FulfilOrder, LagIndex, PlaceOrder, RefundOrder, TouchOrder
-from tests.simulation.shop import SKUS, KnowingShop, Letter, Parcel, sku_name
+from tests.simulation.shop import SKUS, KnowingShop, Letter, Parcel, milliseconds, sku_name
 
 
 class ElasticPathShop(KnowingShop):
@@ -75,9 +75,7 @@ class ElasticPathShop(KnowingShop):
         items = tuple(self._item(sku_name(sku), units) for sku, units in event.lines)
         placed = self._clock.now() - timedelta(days=event.days_ago) if event.days_ago else None
         order = self._model.check_out(items, placed_at=placed)
-        # The API stamps milliseconds.
-        created = int(order.created_at.timestamp() * 1000) / 1000
-        self._books.enter(self.channel, order.order_id, created, old=event.days_ago > 60)
+        self._books.enter(self.channel, order.order_id, milliseconds(order.created_at), old=event.days_ago > 60)
         paying = random.choice(("pay", "pay", "pay", "authorize", "part_pay", ""))
         if paying:
             self._model.step(order.order_id, paying)

@@ -19,7 +19,7 @@ from connectors.sandbox.clock import VirtualClock
 from connectors.sandbox.log import Origin
 from tests.simulation.books import Books
 from tests.simulation.events import CancelOrder, ChangeOrder, FulfilOrder, LagIndex, PlaceOrder, RefundOrder, TouchOrder
-from tests.simulation.shop import SKUS, KnowingShop, Letter, Parcel, sku_name
+from tests.simulation.shop import SKUS, KnowingShop, Letter, Parcel, milliseconds, sku_name
 
 HEADER = "auth-key"
 
@@ -83,7 +83,7 @@ class MarketplacerShop(KnowingShop):
         [invoice] = self._model.buy(lines)
         self._model.step(invoice.invoice_id, "pay")
         assert invoice.paid_at is not None, "it has just been paid"
-        self._books.enter(self.channel, str(invoice.invoice_id), int(invoice.paid_at.timestamp()), old=False)
+        self._books.enter(self.channel, str(invoice.invoice_id), milliseconds(invoice.paid_at), old=False)
         return invoice.invoice_id
 
     def _change(self, event: ChangeOrder, order: int, random: Random) -> str:

@@ -17,7 +17,7 @@ from connectors.sharetribe.sandbox.purchases import Purchases
 from connectors.sharetribe.settings import SharetribeChannelSettings
 from tests.simulation.books import Books
 from tests.simulation.events import CancelOrder, ChangeOrder, FulfilOrder, LagIndex, PlaceOrder
-from tests.simulation.shop import SKUS, KnowingShop, Parcel, sku_name
+from tests.simulation.shop import SKUS, KnowingShop, Parcel, milliseconds, sku_name
 
 PLENTY = 10**9
 
@@ -64,8 +64,7 @@ class SharetribeShop(KnowingShop):
     def _place(self, event: PlaceOrder, random: Random) -> str:
         sku, units = event.lines[0]
         started = self._purchases.start(self._listings[sku_name(sku)], units)
-        placed = int(started.created_at.timestamp() * 1000) / 1000
-        self._books.enter(self.channel, started.transaction_id, placed, old=False)
+        self._books.enter(self.channel, started.transaction_id, milliseconds(started.created_at), old=False)
         if random.random() < 0.8:
             self._purchases.transition(started.transaction_id, STEPS["pay"])
         return started.transaction_id

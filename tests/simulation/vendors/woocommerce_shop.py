@@ -59,8 +59,7 @@ class WooCommerceShop(KnowingShop):
                     update={
                         "modified_after_inclusive": random.random() < 0.5,
                         "modified_before_inclusive": random.random() < 0.5,
-                        "orderby_modified": random.random() < 0.7,
-                        "dates_are_gmt": random.random() < 0.7,
+                        "orderby_modified": random.random() < 0.85,
                         "fields": random.random() < 0.7,
                         "ping_on_rest": False,
                     }
