@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
+from connectors.sandbox.sending import Parcel
 from tests.simulation.processes import Web
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.shop import Letter, Parcel, Shop
+from tests.simulation.shop import Letter, Shop
 
 DAY_SECONDS = 86_400.0
 
@@ -107,7 +108,7 @@ class Courier:
                 self.carried.forged_accepted += accepted
                 self.carried.forged_refused += not accepted
 
-        self._web.post(forged.url, forged.headers, forged.body, answered)
+        self._web.post(forged.url, dict(forged.headers), forged.body, answered)
 
     def _send_after(self, seconds: float, letter: Letter, luck: Random) -> None:
         self.carried.under_way += 1
@@ -131,4 +132,4 @@ class Courier:
             if wait is not None:
                 self._send_after(wait * luck.uniform(0.8, 1.2), replace(letter, attempt=attempt), luck)
 
-        self._web.post(parcel.url, parcel.headers, parcel.body, answered)
+        self._web.post(parcel.url, dict(parcel.headers), parcel.body, answered)

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from connectors.sandbox.clock import VirtualClock
+from connectors.sandbox.sending import Parcel
 from tests.simulation.books import Books
 from tests.simulation.events import Call, ChangeOrder, LagIndex, PlaceOrder
 
@@ -24,15 +25,6 @@ OLDEST_DELETED_SECONDS = 25 * 86_400
 """A deletion that no webhook tells is found by the last look, after 30 days; later ones are a known limit."""
 SKUS = ("MUG", "mug", "PLATE", "BOWL", "SET-OF-6", "KIT", "SPOON", "FORK")
 """How the shops spell them; two differ by case alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """One webhook request, ready to be sent."""
-
-    url: str
-    headers: dict[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,15 @@ from pydantic import SecretStr
 from connectors.elasticpath import sandbox
 from connectors.elasticpath.sandbox.entities import Order, OrderItem, Product
 from connectors.elasticpath.sandbox.errors import ApiError
-from connectors.elasticpath.sandbox.integrations import SECRET, TRIGGER, Delivery, Integrations
+from connectors.elasticpath.sandbox.integrations import SECRET, Delivery, Integrations
 from connectors.elasticpath.sandbox.orders import Orders
 from connectors.elasticpath.sandbox.store import Store
 from connectors.elasticpath.settings import ElasticPathChannelSettings
 from connectors.sandbox.clock import VirtualClock
+from connectors.sandbox.sending import Parcel
 from tests.simulation.books import Books
 from tests.simulation.events import CancelOrder, ChangeOrder, FulfilOrder, LagIndex, PlaceOrder, RefundOrder, TouchOrder
-from tests.simulation.shop import SKUS, KnowingShop, Letter, Parcel, milliseconds, sku_name
+from tests.simulation.shop import SKUS, KnowingShop, Letter, milliseconds, sku_name
 
 
 class ElasticPathShop(KnowingShop):
@@ -123,15 +124,11 @@ class ElasticPathShop(KnowingShop):
     # --- webhooks ---------------------------------------------------------------------------------------------
 
     def listen(self, carry: Callable[[Letter], None]) -> None:
-        def send(delivery: Delivery) -> None:
-            integration = delivery.integration
-
+        def send(item: Delivery) -> None:
             def pack(attempt: int) -> Parcel:
-                headers = {"Content-Type": "application/json", TRIGGER: delivery.event, SECRET: integration.secret}
-                body = self._integrations.body(replace(delivery, attempt=attempt + 1))
-                return Parcel(integration.url, headers, body)
+                return self._integrations.parcel(replace(item, attempt=attempt + 1))
 
-            carry(Letter(delivery.event, pack))
+            carry(Letter(item.event, pack))
 
         self._integrations.send = send  # type: ignore[method-assign]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-import orjson
 from pydantic import SecretStr
 
 from connectors.marketplacer import sandbox
@@ -17,9 +16,10 @@ from connectors.marketplacer.sandbox.webhooks import Delivery, Webhooks
 from connectors.marketplacer.settings import MarketplacerChannelSettings
 from connectors.sandbox.clock import VirtualClock
 from connectors.sandbox.log import Origin
+from connectors.sandbox.sending import Parcel
 from tests.simulation.books import Books
 from tests.simulation.events import CancelOrder, ChangeOrder, FulfilOrder, LagIndex, PlaceOrder, RefundOrder, TouchOrder
-from tests.simulation.shop import SKUS, KnowingShop, Letter, Parcel, milliseconds, sku_name
+from tests.simulation.shop import SKUS, KnowingShop, Letter, milliseconds, sku_name
 
 HEADER = "auth-key"
 
@@ -138,17 +138,11 @@ class MarketplacerShop(KnowingShop):
         )
 
     def listen(self, carry: Callable[[Letter], None]) -> None:
-        def send(delivery: Delivery) -> None:
+        def send(item: Delivery) -> None:
             def pack(_attempt: int) -> Parcel:
-                headers = {
-                    "Content-Type": "application/json",
-                    "Idempotency-Key": delivery.key,
-                    "Marketplacer-Sequence": str(delivery.sequence),
-                    **delivery.webhook.headers,
-                }
-                return Parcel(delivery.webhook.url, headers, orjson.dumps(self._webhooks.body(delivery)))
+                return self._webhooks.parcel(item)
 
-            carry(Letter(f"invoice/{delivery.event}", pack))
+            carry(Letter(f"invoice/{item.event}", pack))
 
         self._webhooks.send = send  # type: ignore[method-assign]
 

@@ -7,6 +7,7 @@ from random import Random
 from pydantic import SecretStr
 
 from connectors.sandbox.clock import VirtualClock
+from connectors.sandbox.sending import Parcel
 from connectors.sandbox.stock import HOLDING
 from connectors.sharetribe import sandbox
 from connectors.sharetribe.sandbox.control import STEPS
@@ -17,7 +18,7 @@ from connectors.sharetribe.sandbox.purchases import Purchases
 from connectors.sharetribe.settings import SharetribeChannelSettings
 from tests.simulation.books import Books
 from tests.simulation.events import CancelOrder, ChangeOrder, FulfilOrder, LagIndex, PlaceOrder
-from tests.simulation.shop import SKUS, KnowingShop, Parcel, milliseconds, sku_name
+from tests.simulation.shop import SKUS, KnowingShop, milliseconds, sku_name
 
 PLENTY = 10**9
 

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from connectors.sandbox.clock import VirtualClock
+from connectors.sandbox.sending import Parcel
 from connectors.shopify import sandbox
 from connectors.shopify.sandbox.commands import (
     CancelSpec,
@@ -43,7 +44,7 @@ from tests.simulation.events import (
     PlaceOrder,
     RefundOrder,
 )
-from tests.simulation.shop import OLDEST_DELETED_SECONDS, Letter, Parcel, Shop, sku_name, sku_number
+from tests.simulation.shop import OLDEST_DELETED_SECONDS, Letter, Shop, sku_name, sku_number
 
 MARKER = "jane.doe@personal.example"
 """Stands for everything personal in an order: it must never be found in the database (P8)."""
@@ -216,7 +217,7 @@ class ShopifyShop(Shop):
     def listen(self, carry: Callable[[Letter], None]) -> None:
         def accept(delivery: Delivery, **_timing: Any) -> None:
             topic = delivery.headers["X-Shopify-Topic"]
-            parcel = Parcel(delivery.url, dict(delivery.headers), delivery.body)
+            parcel = Parcel(delivery.url, delivery.headers, delivery.body)
             carry(Letter(topic, lambda _attempt: parcel, deletes=topic == "orders/delete"))
 
         self._webhooks.sender.accept = accept  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from connectors.sandbox.clock import VirtualClock
+from connectors.sandbox.sending import Parcel
 from connectors.standard import StandardSettings, sandbox
 from connectors.standard.sandbox.commands import ChangeSpec, EditSpec, LineSpec, OrderSpec, UnitsSpec
 from connectors.standard.sandbox.messages import Messages, sign
@@ -20,7 +21,7 @@ from connectors.standard.sandbox.shop import ImpossibleError
 from connectors.standard.sandbox.shop import Shop as ShopModel
 from tests.simulation.books import Books
 from tests.simulation.events import CancelOrder, ChangeOrder, DeleteOrder, EditOrder, LagIndex, PlaceOrder, RefundOrder
-from tests.simulation.shop import OLDEST_DELETED_SECONDS, KnowingShop, Letter, Parcel, sku_name
+from tests.simulation.shop import OLDEST_DELETED_SECONDS, KnowingShop, Letter, sku_name
 
 FOREIGN = base64.b64encode(b"nobody has told us this secret..").decode()
 
@@ -125,8 +126,7 @@ class StandardShop(KnowingShop):
     def listen(self, carry: Callable[[Letter], None]) -> None:
         def accept(task: Task, **_timing: Any) -> None:
             def pack(_attempt: int) -> Parcel:
-                packed = task.pack()
-                return Parcel(packed.url, dict(packed.headers), packed.body)
+                return task.pack()
 
             carry(Letter("order.upserted", pack))
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from connectors.sandbox.clock import VirtualClock
+from connectors.sandbox.sending import Parcel
 from connectors.woocommerce import sandbox
 from connectors.woocommerce.sandbox.commands import (
     EditSpec,
@@ -36,7 +37,7 @@ from tests.simulation.events import (
     PlaceOrder,
     RefundOrder,
 )
-from tests.simulation.shop import OLDEST_DELETED_SECONDS, SKUS, KnowingShop, Letter, Parcel, sku_name
+from tests.simulation.shop import OLDEST_DELETED_SECONDS, SKUS, KnowingShop, Letter, sku_name
 
 
 class WooCommerceShop(KnowingShop):
@@ -157,8 +158,7 @@ class WooCommerceShop(KnowingShop):
             topic = task.webhook.topic
 
             def pack(_attempt: int) -> Parcel | None:
-                packed = task.pack()
-                return None if packed is None else Parcel(packed.url, dict(packed.headers), packed.body)
+                return task.pack()
 
             carry(Letter(topic, pack, deletes=topic == "order.deleted"))
 
