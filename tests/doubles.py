@@ -81,6 +81,8 @@ class ModelMarketplace:
         self.own_events = Shown.ATTRIBUTED
         self.feed_hidden = False
         """Nothing new is visible in the feed while this is set."""
+        self.feed_page = 100
+        """Entries of a page."""
         self._visible = 0
         self.late: list[Callable[[], None]] = []
         """Writes that a test executes after their answer was lost."""
@@ -216,11 +218,11 @@ class ModelMarketplace:
             self._visible = self.log.last_sequence
         after = int(cursor) if cursor is not None else None
         since = None if cursor is not None else self.clock.now() - timedelta(minutes=1)
-        entries = self.log.page(until=self.clock.now(), since=since, after_sequence=after, limit=100)
+        entries = self.log.page(until=self.clock.now(), since=since, after_sequence=after, limit=self.feed_page)
         shown = [entry for entry in entries if entry.sequence <= self._visible]
         changes = [change for entry in shown if (change := self._change(entry)) is not None]
         position = shown[-1].sequence if shown else self._visible if after is None else after
-        return ChangePage(changes, str(position), more=len(shown) == 100)
+        return ChangePage(changes, str(position), more=len(shown) == self.feed_page)
 
     def _change(self, entry: Entry) -> Change | None:
         if entry.origin.shown is Shown.ANONYMOUS:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from config.settings import PolicySettings
 from connectors.contract import ListingState
@@ -14,7 +16,7 @@ from connectors.sandbox.log import Shown
 from tests.doubles import UNLIMITED_FROM
 from tests.world import CHANNEL, World
 from worker.store import Store, Transaction
-from worker.store.tables import HoldReason, HoldScope, Operation, OperationKind
+from worker.store.tables import HoldReason, HoldScope, ListingRow, Operation, OperationKind
 from worker.upkeep import repository
 
 TWENTY_MINUTES = 1200
@@ -124,6 +126,42 @@ def test_stock_before_a_zero_episode_does_not_end_it_however_late_the_feed_tells
     world.marketplace.set_state("L", ListingState.PUBLISHED)
     world.settle_down(seconds=3000, step=30)
     assert (state(world), world.marketplace.count("close")) == (ListingState.PUBLISHED, 1)
+
+
+@pytest.mark.parametrize("page", [1, 100])
+def test_stock_between_a_zero_episode_and_our_closing_does_not_end_it_however_late_the_feed_tells(
+    world: World, page: int
+) -> None:
+    world.listing(total=2)
+    world.link()
+    world.follow()
+    world.marketplace.feed_hidden, world.marketplace.feed_page = True, page
+    world.marketplace.edit("L", -2)
+    world.services.sweeper.sweep()
+    world.settle_down(seconds=600, step=20)
+    for units in (2, -2):
+        world.marketplace.edit("L", units)
+        world.pass_time(1)
+    world.settle_down(seconds=800, step=20)
+    assert (state(world), world.marketplace.count("close")) == (ListingState.CLOSED, 1)
+    world.marketplace.set_state("L", ListingState.PUBLISHED)
+    world.marketplace.feed_hidden = False
+    world.settle_down(seconds=3000, step=30)
+    assert (state(world), world.marketplace.count("close")) == (ListingState.PUBLISHED, 1)
+
+
+def test_stock_that_came_in_when_a_zero_episode_had_just_begun_is_sold_however_the_clocks_stand(world: World) -> None:
+    world.listing(total=0)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.upkeep()
+    world.settle_down(seconds=60)
+    ahead = world.clock.now() + timedelta(seconds=20)
+    with world.store.write() as transaction:
+        transaction.execute(update(ListingRow).values(zero_since=ahead))
+    world.marketplace.edit("L", 5)
+    world.settle_down(seconds=15)
+    assert world.total() == 2
 
 
 def test_an_opening_of_ours_that_is_executed_after_the_next_closing_is_undone(sold_out: World) -> None:

@@ -33,6 +33,8 @@ class Turned:
     state: str
     """What it became; `deleted` too."""
     by_us: bool
+    operation: int | None = None
+    """Of ours, where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,9 @@ class Market(ABC):
     def turn(self, event: TurnListing) -> str:
         """A provider closes, opens or deletes a listing."""
 
-    def note_turn(self, listing_id: str, state: str, *, by_us: bool) -> None:
+    def note_turn(self, listing_id: str, state: str, *, by_us: bool, operation: int | None = None) -> None:
         """Remember a true change of state, whatever anybody is told of it."""
-        self.turned[listing_id].append(Turned(self._clock.monotonic(), state, by_us))
+        self.turned[listing_id].append(Turned(self._clock.monotonic(), state, by_us, operation))
 
     # --- what it shows ----------------------------------------------------------------------------------------
 

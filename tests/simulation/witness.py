@@ -232,7 +232,7 @@ class EyeWitness(Witness):
             self._check_opening(listing_id, name, begun)
         else:
             self._check_closing(listing_id, name, begun)
-        self._market.note_turn(listing_id, after, by_us=True)
+        self._market.note_turn(listing_id, after, by_us=True, operation=operation)
 
     def _check_opening(self, listing_id: str, name: str, begun: float) -> None:
         """P5: never reopen what we did not close. What the feed could not have told us yet is no fault of ours."""

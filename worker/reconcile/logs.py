@@ -89,13 +89,17 @@ def _stands(known: Any) -> bool:
 
 
 def anchor_positions(held: Any, ordered: Sequence[RemoteAdjustment]) -> Sequence[int]:
-    """Where in the log the anchor may stand: right after its adjustment, or anywhere when it was only a read.
+    """Where in the log the anchor may stand: right after its adjustment; when it was only a read, anywhere, but not
+    behind what happened later.
 
     What happened in one instant may have been ordered in another way when the anchor was taken (the feed had not shown
     it yet), so the anchor may stand after any of that instant.
     """
-    if not held.anchor_certain or held.anchor_at is None:
+    if held.anchor_at is None:
         return range(len(ordered) + 1)
+    if not held.anchor_certain:
+        latest = held.anchor_at + LOG_MARGIN
+        return range(sum(entry.at <= latest for entry in ordered) + 1)
     anchor = next((entry for entry in ordered if entry.adjustment_id == held.anchor_adjustment), None)
     if anchor is None:
         # Its adjustment is older than what was read of the log: the anchor stands before all of it.

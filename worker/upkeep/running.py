@@ -31,20 +31,28 @@ class _Running:
     anchor_at: datetime | None
     anchor_certain: bool
     candidates: list[Any]
+    known_since: datetime | None
+    """When a read began the zero episode, or made us close: of what was before that, the feed tells late."""
     was_stocked: bool = False
     """Whether stock came in and ran out again in the page: the zero episode has ended then, and another has begun."""
 
     def note_stretch(self, change: StockChange, total_after: int | None, fit: Candidate | None) -> None:
         """See whether a stretch of stock ends with this change, inside the zero episode that we know of.
 
-        The feed also tells of stock before the episode: what ran out before it began, and what we took ourselves, with
-        an answer, when it began.
+        The feed also tells of stock before the episode, or before we closed: what had run out by then, and what we
+        took ourselves, with an answer, when it began.
         """
         if total_after is None or not total_after - change.adjustment.quantity > 0 >= total_after:
             return
         answered = fit is not None and fit.answered
-        since = self.row.zero_since
-        self.was_stocked |= not answered and (since is None or change.adjustment.at > since)
+        self.was_stocked |= not answered and (self.known_since is None or change.adjustment.at > self.known_since)
+
+    @property
+    def tells_of_before(self) -> bool:
+        """Whether the page leaves stock, but of a time of which a read has told more."""
+        stocked = self.anchor_total is not None and self.anchor_total > 0
+        known = self.known_since is not None and self.anchor_at is not None and self.anchor_at <= self.known_since
+        return stocked and known
 
 
 class RunningTotals:
@@ -61,6 +69,7 @@ class RunningTotals:
             return
         known = adjustments.known_adjustments(transaction, [change.adjustment.adjustment_id for change in changes])
         candidates = operations.unclaimed(transaction, list(rows))
+        closings = operations.last_closings(transaction, {name for name, row in rows.items() if row.close_done})
         running = {
             listing_id: _Running(
                 row,
@@ -69,6 +78,7 @@ class RunningTotals:
                 row.anchor_at,
                 row.anchor_certain,
                 candidates.get(listing_id, []),
+                _known_since(row, closings.get(listing_id)),
             )
             for listing_id, row in rows.items()
         }
@@ -171,6 +181,7 @@ class RunningTotals:
         unlimited_from = self._marketplace.unlimited_from
         updates: list[dict[str, Any]] = []
         not_negative: list[str] = []
+        behind: list[str] = []
         for listing in listings:
             columns: dict[str, Any] = {
                 "row": listing.row.listing_id,
@@ -179,6 +190,11 @@ class RunningTotals:
                 "new_anchor_at": listing.anchor_at,
                 "new_anchor_certain": listing.anchor_certain,
             }
+            if listing.tells_of_before:
+                # What it came to since is known better; a fresh read says how it stands.
+                behind.append(listing.row.listing_id)
+                updates.append(columns)
+                continue
             if listing.was_stocked:
                 columns |= {"new_zero_since": None, "new_close_done": False}
             answered_ahead = any(row.answered for row in listing.candidates)
@@ -195,12 +211,17 @@ class RunningTotals:
         now = self._clock.now()
         note_totals(transaction, [listing.row.listing_id for listing in listings], now)
         unknown = [listing.row.listing_id for listing in listings if listing.anchor_total is None]
-        repository.ask_for_look(transaction, unknown, now)
+        repository.ask_for_look(transaction, [*unknown, *behind], now)
         self._anomalies.resolve_in(
             transaction,
             [fingerprint(Kind.NEGATIVE_STOCK, listing_id=listing_id) for listing_id in not_negative],
             "the stock is not below zero any more",
         )
+
+
+def _known_since(row: Any, closing: Any) -> datetime | None:
+    moments = (row.zero_since, None if closing is None else closing.prepared_at)
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def _entry(change: StockChange) -> Entry:
