@@ -59,6 +59,24 @@ def test_a_sale_that_a_write_overwrote_is_told_with_its_units(world: World) -> N
     assert (world.total(), world.anomalies()) == (5, [])
 
 
+def test_a_sale_that_a_write_overwrote_when_it_was_executed_late_is_told(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    world.sell("1", {"A": 3})
+    settle_down(world, minutes=4)
+    assert world.operations() == [("absent", 10, 7), ("applied", 10, 7)]
+    held = world.marketplace.buy("L", 2)
+    world.pass_time(240)
+    [execute] = world.marketplace.late
+    execute()
+    assert world.total() == 7
+    settle_down(world, minutes=10)
+    assert world.anomalies() == ["sale-at-risk"]
+    ((detail,),) = world.rows(Anomaly.detail)
+    assert (detail["units"], detail["sale"]) == (2, held.reservation_id)
+
+
 def test_a_sale_that_cannot_be_read_is_told_and_judged_once_it_can(world: World) -> None:
     world.listing(total=10)
     world.link()

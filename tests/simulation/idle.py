@@ -37,6 +37,7 @@ DUE = {
 OVERWRITING = (
     "EXISTS (SELECT 1 FROM operations WHERE kind = 'stock' AND id >"
     " coalesce((SELECT CAST(value AS INTEGER) FROM cursors WHERE name = 'overwrites'), 0))"
+    " OR EXISTS (SELECT 1 FROM cursors WHERE name = 'overwrites-late' AND value <> '[]')"
 )
 
 

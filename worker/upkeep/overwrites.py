@@ -4,12 +4,16 @@ Nothing in the marketplace's answer tells, but its own sales do, a little later:
 a write was planned from and one look after its answer is told to the operators. It may well be in the number; only a
 person with the shelf in sight can say.
 
+A write without an answer may be executed late, and set its number over whatever was sold until then: sales are held
+against it once more when that time is over.
+
 A sale that cannot be read is told as well, and asked for again, more and more seldom; once it can be read, it is held
 against the writes of its time as if it had been readable at once.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +39,10 @@ LOOK_AFTER = timedelta(seconds=60)
 """How long after its answer a write is looked at: what was sold meanwhile is paid and shown by then."""
 ANSWER_WITHIN = timedelta(minutes=10)
 """A write without an answer is looked at then: whether it was executed, somebody else finds out."""
+LATE = "overwrites-late"
+"""In `cursors`: the numbers of writes that may have been executed late, in JSON."""
+LATE_WITHIN = timedelta(minutes=15)
+"""How long after its preparation a write of which there is no proof may be executed yet, for all that is known."""
 UNREADABLE = "unreadable-sales"
 """The tick that asks again for sales that could not be read."""
 UNREADABLE_AGAIN_AFTER = timedelta(minutes=5)
@@ -52,9 +60,10 @@ class Write:
     ended: datetime
 
     @classmethod
-    def of(cls, row: Any) -> Write:
-        """A row of `stock_writes_after`."""
-        return cls(row.id, row.listing_id, row.new_total, row.prepared_at - CLOCKS_APART, _ended(row) + LOOK_AFTER)
+    def of(cls, row: Any, *, late: bool = False) -> Write:
+        """A row of `stock_writes_after`; `late`: up to when it may have been executed late."""
+        ended = row.prepared_at + LATE_WITHIN if late else _ended(row)
+        return cls(row.id, row.listing_id, row.new_total, row.prepared_at - CLOCKS_APART, ended + LOOK_AFTER)
 
     def meets(self, sale: MarketplaceSale) -> bool:
         """Whether stock may have fallen for that sale while the write was under way."""
@@ -96,13 +105,16 @@ class Overwrites:
             held = int(cursors.cursor(transaction, CURSOR) or 0)
             rows = repository.stock_writes_after(transaction, held, MOST_WRITES)
             asked = list(doubts.values()) if tick_is_due(transaction, UNREADABLE, now) else []
-            earlier = self._writes_before(transaction, asked, held)
+            unproved = _Unproved.read(transaction, now)
+            earlier = [*self._writes_before(transaction, asked, held), *unproved.over]
         ripe = list(takewhile(lambda row: _ended(row) + LOOK_AFTER <= now, rows))
+        unproved.add(ripe)
         writes = [Write.of(row) for row in ripe if not row.rejected]
-        if not writes and not asked:
-            self._move(ripe, now)
+        if not (writes or asked or unproved.over):
+            with self._store.write() as transaction:
+                self._move_in(transaction, ripe, unproved, now)
             return 0
-        since = min([*(write.begun for write in writes), *(doubt.since for doubt in asked)])
+        since = min([*(write.begun for write in (*writes, *unproved.over)), *(doubt.since for doubt in asked)])
         met, met_earlier, unreadable = self._meetings(self._marketplace, since, writes, earlier)
         told = [_unreadable(sale, doubts[key].since if key in doubts else since) for key, sale in unreadable.items()]
         readable = {doubt.fingerprint for doubt in asked} - {finding.fingerprint for finding in told}
@@ -114,7 +126,7 @@ class Overwrites:
             if asked or told:
                 ages = [(now - doubt.first_seen_at) / 10 for doubt in asked]
                 claim_tick(transaction, UNREADABLE, now, max([UNREADABLE_AGAIN_AFTER, *ages]))
-            self._move_in(transaction, ripe, now)
+            self._move_in(transaction, ripe, unproved, now)
         return len(found)
 
     def _writes_before(self, transaction: Transaction, doubts: Sequence[_Doubt], last_operation: int) -> list[Write]:
@@ -128,14 +140,10 @@ class Overwrites:
         rows = repository.stock_writes_between(transaction, since, until, last_operation)
         return [Write.of(row) for row in rows if not row.rejected]
 
-    def _move(self, looked_at: Sequence[Any], now: datetime) -> None:
-        if looked_at:
-            with self._store.write() as transaction:
-                self._move_in(transaction, looked_at, now)
-
-    def _move_in(self, transaction: Transaction, looked_at: Sequence[Any], now: datetime) -> None:
+    def _move_in(self, transaction: Transaction, looked_at: Sequence[Any], unproved: _Unproved, now: datetime) -> None:
         if looked_at:
             cursors.move_cursor(transaction, CURSOR, str(looked_at[-1].id), now, current=False)
+        unproved.write(transaction, now)
 
     def _meetings(
         self, marketplace: Sales, since: datetime, writes: Sequence[Write], earlier: Sequence[Write]
@@ -177,6 +185,35 @@ class _Doubt:
         key = view.order_id or NO_ID
         since = datetime.fromisoformat(view.detail["since"])
         return cls(fingerprint(Kind.UNREADABLE_SALE, order_id=key), key, since, view.first_seen_at)
+
+
+@dataclass(slots=True)
+class _Unproved:
+    """Writes that may be executed late, or have been: no answer proves them, and nothing else does."""
+
+    before: Sequence[int]
+    """Their numbers, as they were kept."""
+    waiting: list[int]
+    over: list[Write]
+    """Of which the time is over now."""
+
+    @classmethod
+    def read(cls, transaction: Transaction, now: datetime) -> _Unproved:
+        """What is kept, divided by whether its time is over."""
+        kept: list[int] = json.loads(cursors.cursor(transaction, LATE) or "[]")
+        rows = repository.stock_writes_of(transaction, kept)
+        over = {row.id: row for row in rows if row.prepared_at + LATE_WITHIN + LOOK_AFTER <= now}
+        waiting = [number for number in kept if number not in over]
+        return cls(kept, waiting, [Write.of(row, late=True) for row in over.values() if row.unproved])
+
+    def add(self, looked_at: Sequence[Any]) -> None:
+        """Those of these rows that no answer proves."""
+        self.waiting += [row.id for row in looked_at if row.unproved]
+
+    def write(self, transaction: Transaction, now: datetime) -> None:
+        """Keep what waits, if it is not what was kept."""
+        if self.waiting != self.before:
+            cursors.move_cursor(transaction, LATE, json.dumps(self.waiting), now, current=False)
 
 
 def _ended(row: Any) -> datetime:

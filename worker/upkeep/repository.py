@@ -234,6 +234,7 @@ _STOCK_WRITES = (
         Operation.prepared_at,
         Operation.settled_at,
         (Operation.state == OperationState.REJECTED).label("rejected"),
+        Operation.state.in_((OperationState.PREPARED, OperationState.UNKNOWN, OperationState.ABSENT)).label("unproved"),
     )
     .where(Operation.kind == OperationKind.STOCK)
     .order_by(Operation.id)
@@ -241,7 +242,7 @@ _STOCK_WRITES = (
 
 
 def stock_writes_after(transaction: Transaction, operation_id: int, limit: int) -> Sequence[AnyRow]:
-    """Stock operations after that one, oldest first, with whether one was certainly not executed."""
+    """Stock operations after that one, oldest first, with whether one was certainly not executed, or may be yet."""
     return transaction.execute(_STOCK_WRITES.where(Operation.id > operation_id).limit(limit)).all()
 
 
@@ -251,6 +252,11 @@ def stock_writes_between(
     """The same, of what was prepared from then to then, up to that one."""
     prepared = Operation.prepared_at.between(since, until)
     return transaction.execute(_STOCK_WRITES.where(prepared, Operation.id <= last_operation)).all()
+
+
+def stock_writes_of(transaction: Transaction, operation_ids: Collection[int]) -> Sequence[AnyRow]:
+    """The same, of these."""
+    return transaction.execute(_STOCK_WRITES.where(Operation.id.in_(operation_ids))).all() if operation_ids else ()
 
 
 def unseen_by_sweep(transaction: Transaction, swept_at: datetime) -> Sequence[str]:
