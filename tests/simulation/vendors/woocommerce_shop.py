@@ -40,6 +40,12 @@ from tests.simulation.events import (
 from tests.simulation.shop import OLDEST_DELETED_SECONDS, SKUS, KnowingShop, Letter, sku_name
 
 
+YOUNGEST_TRASHED_SECONDS = 3600
+"""What is in the trash is not listed, and keeps its units: of what is thrown there before it was ever read, nobody can
+know. A known limit.
+"""
+
+
 class WooCommerceShop(KnowingShop):
     """See `Shop`."""
 
@@ -108,9 +114,10 @@ class WooCommerceShop(KnowingShop):
                 model.set_status(order, "completed")
                 return "completed"
             case DeleteOrder():
-                if model.now() - model.order(order).created_at > OLDEST_DELETED_SECONDS:
+                age = model.now() - model.order(order).created_at
+                if age > OLDEST_DELETED_SECONDS:
                     return "too old"
-                model.delete(order, force=random.random() < 0.6)
+                model.delete(order, force=age < YOUNGEST_TRASHED_SECONDS or random.random() < 0.6)
                 return "deleted"
             case _:
                 model.touch(order)
