@@ -39,7 +39,6 @@ from tests.simulation.events import (
 )
 from tests.simulation.shop import OLDEST_DELETED_SECONDS, SKUS, KnowingShop, Letter, sku_name
 
-
 YOUNGEST_TRASHED_SECONDS = 3600
 """What is in the trash is not listed, and keeps its units: of what is thrown there before it was ever read, nobody can
 know. A known limit.
