@@ -96,6 +96,9 @@ class Listing:
     title: str = ""
     sku: str | None = None
     """The SKU the marketplace itself keeps for this listing, where it keeps one. A hint, never a link."""
+    closed_with: tuple[str, ...] = ()
+    """Of a closed listing read by itself: the other listings that the marketplace closes and opens by the same switch.
+    What we did to one of them, we did to all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,3 +280,39 @@ def test_an_advert_closes_with_the_last_of_its_variants_and_nobody_is_bothered_b
         ("BLUE", OperationKind.CLOSE, OperationState.APPLIED),
         ("BLUE", OperationKind.OPEN, OperationState.APPLIED),
     ]
+
+
+def test_an_advert_that_we_closed_is_opened_for_whichever_of_its_variants_comes_back(
+    store: Store, stack: ExitStack
+) -> None:
+    site = Site(store, stack)
+    variants = [{"external_id": name, "records": [{"count_on_hand": 2}]} for name in ("RED", "BLUE")]
+    [advert] = site.site.control("/adverts", {"adverts": [{"variants": variants}]})["adverts"]
+    site.look_after()
+    for name in ("RED", "BLUE"):
+        site.site.control(f"/variants/{name}/edit", {"count_on_hand": 0})
+        site.look_after()
+    assert not site.published("BLUE")
+    site.site.control("/variants/RED/edit", {"count_on_hand": 1})
+    site.look_after()
+    assert site.published("RED")
+    assert site.closings()[-1] == ("RED", OperationKind.OPEN, OperationState.APPLIED)
+    # The mark is gone from both: what a person takes off sale now stays off.
+    site.site.control(f"/adverts/{advert['id']}", {"published": False})
+    site.look_after()
+    site.site.control("/variants/BLUE/edit", {"count_on_hand": 1})
+    site.look_after()
+    assert not site.published("BLUE")
+
+
+def test_what_a_person_took_off_sale_stays_off_whichever_variant_comes_back(store: Store, stack: ExitStack) -> None:
+    site = Site(store, stack)
+    variants = [{"external_id": name, "records": [{"count_on_hand": 2}]} for name in ("RED", "BLUE")]
+    [advert] = site.site.control("/adverts", {"adverts": [{"variants": variants}]})["adverts"]
+    site.look_after()
+    site.site.control(f"/adverts/{advert['id']}", {"published": False})
+    for count in (0, 1):
+        for name in ("RED", "BLUE"):
+            site.site.control(f"/variants/{name}/edit", {"count_on_hand": count})
+            site.look_after()
+    assert not site.published("RED")
