@@ -554,3 +554,18 @@ class Hooks(Protocol):
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         """Register what is missing for `address`; idempotent. Returns the registrations as they are now."""
+
+
+@runtime_checkable
+class EnduringHooks(Hooks, Protocol):
+    """Hooks of a vendor that turns a webhook off for a 4xx: none is ever answered on their path.
+
+    Whatever cannot be verified gets `refusal_status`, which is no 4xx here. Of what is too large, the beginning is
+    taken.
+    """
+
+    def receive_beginning(self, headers: Mapping[str, str], beginning: bytes) -> Receipt:
+        """Take the first bytes of a delivery that is too large to be read to its end, and keep them raw.
+
+        Raises `InvalidSignature` where the headers alone do not show who sent it, and nothing else.
+        """
