@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Author, Closable, Listing, ListingState, Marketplace, StockKind
+from connectors.contract import Author, Closable, Feed, Listing, ListingState, Marketplace, Stock, StockKind
 from connectors.errors import (
     ConnectorError,
     NotFound,
@@ -164,7 +164,9 @@ class Keeper:
             if look.operation is not None and look.operation.kind is OperationKind.STOCK:
                 look.reads, look.next_at = False, now + AGAIN_SOON
             elif look.operation is None and row.total == 0 and ripe_at is not None and ripe_at > now:
-                look.reads, look.next_at = False, ripe_at
+                # Where a feed would tell of stock there is nothing to read yet. Without one, a sweep may just have
+                # shown some, which must not wait until closing is due.
+                look.reads, look.next_at = not isinstance(self._marketplace, Feed), ripe_at
             looks.append(look)
         return looks, held, channels
 
@@ -218,6 +220,8 @@ class Keeper:
             well.append(unreadable_fingerprint(look.listing_id))
             columns = self._columns(listing, look.row, rows[look.listing_id], now, late=look.listing_id in late)
             updates.append(columns)
+            if listing.stock.kind is not StockKind.COUNTED or listing.stock.total > 0:
+                look.next_at = None
             if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:
                 look.next_at = now + TROUBLE_AGAIN_AFTER
             else:
@@ -230,6 +234,10 @@ class Keeper:
                 columns["new_closed_by_us_at"] = None
             if action in (Action.UNMARK, Action.NOTHING):
                 well.append(fingerprint(Kind.CLOSE_REFUSED, listing_id=look.listing_id))
+                begins = listing.state is ListingState.PUBLISHED and look.episode.zero_since is None
+                if begins and look.next_at is None and listing.stock == Stock.counted(0) and self._policy.enabled:
+                    # This read is the first to show it: nobody else wakes us for the closing.
+                    look.next_at = now + self._policy.close_after
             elif held.on_listing(look.listing_id) is not None or held.all_in_shadow(channels):
                 look.next_at = now + AGAIN_LATER
             elif isinstance(self._marketplace, Closable):
