@@ -195,7 +195,11 @@ class ScheduleSettings(Section):
     poll_seconds: Interval = Field(300, description="seconds between two polls of a channel")
     recent_seconds: Interval = Field(3600, description="seconds between two looks for orders the channel indexed late")
     daily_pass_hours: Interval = Field(24, description="hours between two passes over the last 48 h of orders")
-    sweep_seconds: Interval = Field(86400, description="seconds between two full sweeps of the marketplace's listings")
+    sweep_seconds: Interval | None = Field(
+        None,
+        description="seconds between two full sweeps of the marketplace's listings; when absent a day behind a change"
+        " feed, without one ten times as long as a sweep takes, from five minutes to a day",
+    )
     upkeep_seconds: Interval = Field(60, description="seconds between two rounds of closing, opening and clearing up")
     reconcile_seconds: Interval = Field(10, description="seconds between two looks for due listings nobody rang for")
     intake_seconds: Interval = Field(10, description="seconds between two looks for deliveries nobody rang for")

@@ -96,6 +96,9 @@ class Listing:
     title: str = ""
     sku: str | None = None
     """The SKU the marketplace itself keeps for this listing, where it keeps one. A hint, never a link."""
+    closed_with: tuple[str, ...] = ()
+    """Of a closed listing read by itself: the other listings that the marketplace closes and opens by the same switch.
+    What we did to one of them, we did to all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -551,3 +554,18 @@ class Hooks(Protocol):
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         """Register what is missing for `address`; idempotent. Returns the registrations as they are now."""
+
+
+@runtime_checkable
+class EnduringHooks(Hooks, Protocol):
+    """Hooks of a vendor that turns a webhook off for a 4xx: none is ever answered on their path.
+
+    Whatever cannot be verified gets `refusal_status`, which is no 4xx here. Of what is too large, the beginning is
+    taken.
+    """
+
+    def receive_beginning(self, headers: Mapping[str, str], beginning: bytes) -> Receipt:
+        """Take the first bytes of a delivery that is too large to be read to its end, and keep them raw.
+
+        Raises `InvalidSignature` where the headers alone do not show who sent it, and nothing else.
+        """

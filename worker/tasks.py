@@ -88,13 +88,17 @@ class Tasks:
         """Compare every listing, when its time has come: with what the feed has told up to now."""
         if not self._market_may_be_called():
             return
-        if self._claims("sweep", self._services.settings.schedule.sweep_seconds):
+        configured, sweeper = self._services.settings.schedule.sweep_seconds, self._services.sweeper
+        if self._claims("sweep", configured or sweeper.interval().total_seconds()):
             try:
                 self._services.feed.follow()
-                self._services.sweeper.sweep()
+                sweeper.sweep()
             except ConnectorError:
                 self._come_back("sweep", SWEEP_AGAIN_AFTER)
                 raise
+            if configured is None:
+                # It is known better now how long one takes.
+                self._come_back("sweep", sweeper.interval())
             self._bell.ring(schedule.UPKEEP)
 
     def poll(self) -> None:

@@ -72,7 +72,7 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
 
 
 class MarketplacerChannel:
-    """Implements `Channel` and `Hooks`. Opening calls nobody; `close` it when done.
+    """Implements `Channel` and `EnduringHooks`. Opening calls nobody; `close` it when done.
 
     Every read may be repeated, and is retried inside. Safe for use from several threads.
     """
@@ -162,6 +162,10 @@ class MarketplacerChannel:
     def receive(self, headers: Mapping[str, str], body: bytes) -> Receipt:
         """See `Hooks.receive`."""
         return self._hooks.receive(headers, body)
+
+    def receive_beginning(self, headers: Mapping[str, str], beginning: bytes) -> Receipt:
+        """See `EnduringHooks.receive_beginning`."""
+        return self._hooks.receive_beginning(headers, beginning)
 
     def read(self, topic: str, kept: bytes) -> Sequence[Notice]:
         """See `Hooks.read`."""

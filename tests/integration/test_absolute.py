@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from tests.doubles import AbsoluteMarketplace
 from tests.world import World
 from worker.reconcile.decide import Decisions
 from worker.store import Store
-from worker.store.tables import Anomaly, Operation
+from worker.store.tables import Anomaly, ListingRow, Operation
 
 
 @pytest.fixture
@@ -197,3 +199,47 @@ def test_a_write_executed_late_over_a_newer_number_is_told(world: World) -> None
     assert world.total() == 7
     settle_down(world)
     assert world.anomalies() == ["unexplained-total"]
+
+
+def test_stock_that_a_sweep_shows_at_zero_is_looked_at_long_before_closing_is_due(world: World) -> None:
+    world.listing(total=1)
+    world.link()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    world.upkeep()
+    world.marketplace.edit("L", 5)
+    world.pass_time(60)
+    world.services.sweeper.sweep()
+    world.upkeep()
+    assert world.rows(ListingRow.total) == [(5,)]
+    world.marketplace.edit("L", -5)
+    world.services.sweeper.sweep()
+    world.upkeep()
+    world.pass_time(19 * 60)
+    world.upkeep()
+    assert world.marketplace.count("close") == 0
+    world.pass_time(61)
+    world.upkeep()
+    assert world.marketplace.count("close") == 1
+
+
+def test_where_a_sweep_is_all_that_tells_it_comes_as_often_as_a_tenth_of_the_time_allows(store: Store) -> None:
+    world = World(store, marketplace=AbsoluteMarketplace)
+    sweeper = world.services.sweeper
+    assert sweeper.interval() == timedelta(hours=1)
+    listings = world.marketplace.listings
+
+    def slowly() -> Iterator[Any]:
+        world.pass_time(180)
+        return listings()
+
+    for seconds, expected in ((0, timedelta(minutes=5)), (180, timedelta(minutes=30))):
+        world.marketplace.listings = slowly if seconds else listings  # type: ignore[method-assign]
+        sweeper.sweep()
+        assert sweeper.interval() == expected
+
+
+def test_behind_a_feed_a_sweep_comes_once_a_day(store: Store) -> None:
+    world = World(store)
+    world.services.sweeper.sweep()
+    assert world.services.sweeper.interval() == timedelta(days=1)

@@ -11,8 +11,10 @@ from kombu.exceptions import OperationalError
 
 from connectors.contract import AccessEnded
 from connectors.errors import CursorTooOld, StockMismatch, Unavailable
+from tests.doubles import AbsoluteMarketplace
 from tests.world import CHANNEL, World
 from worker import schedule
+from worker.store import Store
 from worker.store.tables import Anomaly, HoldReason, HoldScope, OrderRow
 from worker.tasks import POLL_CHANNEL, Tasks, _quietly
 
@@ -189,6 +191,19 @@ def test_a_feed_begun_anew_is_followed_by_a_sweep_out_of_turn(world: World, task
     world.marketplace.calls.clear()
     world.marketplace.fail("changes", CursorTooOld("90 days"))
     world.follow()
+    tasks.sweep()
+    assert world.marketplace.count("listings") == 1
+
+
+def test_without_a_feed_a_sweep_comes_again_by_how_long_the_last_one_took(store: Store, rung: Rung) -> None:
+    world = World(store, marketplace=AbsoluteMarketplace)
+    tasks = Tasks(world.services, rung, rung)  # type: ignore[arg-type]
+    tasks.sweep()
+    world.marketplace.calls.clear()
+    world.pass_time(299)
+    tasks.sweep()
+    assert world.marketplace.count("listings") == 0
+    world.pass_time(2)
     tasks.sweep()
     assert world.marketplace.count("listings") == 1
 
