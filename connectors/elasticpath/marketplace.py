@@ -159,7 +159,10 @@ class ElasticPathMarketplace:
         return {"data": {"type": "stock-transaction", **data}}
 
     def _transactions(self, listing_id: str, what: str) -> list[Transaction]:
-        """The whole list. The basic flavour's has no documented pages; should it have some, they are read."""
+        """The whole list. The basic flavour's has no documented pages; should it have some, they are read.
+
+        The multi-location flavour's documents pages, but no count: the last is the one that is not full.
+        """
         found: dict[str, Transaction] = {}
         offset = 0
         while True:
@@ -172,10 +175,11 @@ class ElasticPathMarketplace:
             known = len(found)
             found |= {each.transaction_id: each for each in page}
             total = resources.results(answer)
-            if not page or total is None or len(found) >= total:
+            ended = paging is None or len(page) < PAGE if total is None else len(found) >= total
+            if not page or ended:
                 return list(found.values())
             if len(found) == known:
-                raise Unavailable(f"{what} showed {known} of {total}; try again", account=ACCOUNT)
+                raise Unavailable(f"{what} showed {known} of {total or 'more'}; try again", account=ACCOUNT)
             offset += len(page)
 
     def _transaction_of(self, element: Any) -> Transaction:
