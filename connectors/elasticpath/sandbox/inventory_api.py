@@ -40,7 +40,8 @@ def list_multiple(call: Call) -> Reply:
     missing = [product_id for product_id in ids if not _visible(call, product_id)]
     if missing and switches.unknown_ids != "left_out":
         refusal = not_found()
-        if switches.unknown_ids == "refused_named":
+        # The basic flavour's errors have no room for names.
+        if switches.unknown_ids == "refused_named" and call.multi_location:
             refusal.meta = {"missing_ids": missing}
         raise refusal
     return Reply(200, {"data": [_stock(call, product_id) for product_id in ids if product_id not in missing]})
