@@ -11,6 +11,7 @@ from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from connectors.budget import Priority
+from connectors.checks import clocks
 from connectors.contract import (
     MAX_QUANTITY,
     UNLIMITED,
@@ -26,7 +27,7 @@ from connectors.contract import (
     UnreadableListing,
 )
 from connectors.elasticpath import history, resources
-from connectors.elasticpath.checks import access, attempt, clock
+from connectors.elasticpath.checks import access, attempt
 from connectors.elasticpath.client import PAGE, Client
 from connectors.elasticpath.errors import refusal
 from connectors.elasticpath.history import Transaction
@@ -287,7 +288,7 @@ class ElasticPathMarketplace:
         found.append(attempt("stock", lambda: self._client.get("v2/inventories", {"page[limit]": 1}, **self._asking)))
         if self._settings.location is not None:
             found.append(self._location_check(self._settings.location))
-        found.append(clock(self._client))
+        found.append(clocks(self.clock_skew_seconds, "the store"))
         return found
 
     @property
