@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check conformance attack fuzz audit bench chaos chaos-receiver simulate simulate-pairings simulate-mutants format lock clean
+.PHONY: help demo test check conformance attack fuzz audit bench chaos chaos-receiver simulate simulate-pairings simulate-mutants connector-lines format lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -28,7 +28,7 @@ check: $(READY)  ## format, lint, types, arrows, unit tests: under a minute
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive config connectors worker
 	$(BIN)/pytest --quiet --numprocesses=auto tests/unit
 
-conformance: $(READY)  ## the vendors' own clients and schemas against the sandboxes (ARGS="sharetribe" for one)
+conformance: $(READY)  ## what vendors publish against sandboxes and connectors (ARGS="sharetribe" for one)
 	$(BIN)/python -m tests.official $(ARGS)
 
 attack: $(READY)  ## 10,000 hostile inputs against a real receiver process (ARGS="--inputs 50000 --seed 7")
@@ -79,6 +79,9 @@ simulate-pairings: $(READY)  ## the same on every marketplace with every channel
 simulate-mutants: SEEDS := 2000
 simulate-mutants: $(READY)  ## how many seeds it takes to catch each broken variant of the code (SEEDS at most)
 	$(PLAY) --mutants $(ARGS)
+
+connector-lines: $(READY)  ## count each connector's lines of code anew, into docs/connectors.md
+	$(BIN)/python -m tests.connector_lines
 
 format: $(READY)  ## rewrite the code as `make check` wants it
 	$(BIN)/ruff check --fix-only .

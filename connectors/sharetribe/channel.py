@@ -11,6 +11,7 @@ import structlog
 from msgspec import Meta, Struct
 
 from connectors.budget import Priority
+from connectors.checks import clocks
 from connectors.contract import MAX_QUANTITY, Check, Gone, Order, OrderPage, OrderRef, UnreadableOrder
 from connectors.errors import NotFound, Rejected, Unreadable
 from connectors.http import Toolbox
@@ -138,7 +139,7 @@ class SharetribeChannel:
             access,
             checks.attempt("sales", lambda: self._list(1, self._whole, Priority.READ), base_url),
             checks.attempt("events", lambda: self._events(Position(now - OVERLAP)), base_url),
-            checks.clock(self._client),
+            clocks(self.clock_skew_seconds, "the marketplace"),
         ]
 
     def system_id(self) -> str:

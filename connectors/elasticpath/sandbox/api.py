@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -90,20 +91,20 @@ class VendorApi:
 
     async def _handle(self, request: Request, name: str, run: Endpoint, body: bytes) -> Response:
         self._counts.calls[name] += 1
+        textual = _textual(request, name)
         if not self._bucket.take():
             self._counts.outcomes[name]["429"] += 1
-            return _too_many(None)
+            return _too_many(None, textual=textual)
         return await answered(
             name,
             lambda: self._execute(request, name, run, body),
             faults=self._faults,
             counts=self._counts,
             clock=self._store.clock,
-            too_many_requests=_too_many,
+            too_many_requests=partial(_too_many, textual=textual),
         )
 
     def _execute(self, request: Request, name: str, run: Endpoint, body: bytes) -> tuple[Response, str]:
-        multi_location = request.headers.get(MULTI_LOCATION, "").lower() == "true"
         try:
             with self._store.lock:
                 self._tokens.admit(request.headers.get("authorization"))
@@ -115,13 +116,12 @@ class VendorApi:
                     request.path_params,
                     dict(request.query_params),
                     _decoded(body),
-                    multi_location,
+                    _multi_location(request),
                 )
                 reply = run(call)
                 return _answer(reply.status, reply.body), reply.outcome
         except ApiError as error:
-            text_status = multi_location or not name.startswith(("inventories/", "transactions/"))
-            return _answer(error.status, error.body(text_status=text_status)), str(error.status)
+            return _answer(error.status, error.body(text_status=_textual(request, name))), str(error.status)
 
     async def _token(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
@@ -133,7 +133,19 @@ class VendorApi:
             except ApiError as error:
                 return _answer(error.status, error.body(text_status=True))
 
-        return await play(self._faults.strike("token"), execute, clock=self._store.clock, too_many_requests=_too_many)
+        too_many = partial(_too_many, textual=True)
+        return await play(self._faults.strike("token"), execute, clock=self._store.clock, too_many_requests=too_many)
+
+
+def _multi_location(request: Request) -> bool:
+    return request.headers.get(MULTI_LOCATION, "").lower() == "true"
+
+
+def _textual(request: Request, name: str) -> bool:
+    """Whether an error of this operation writes its status as a text."""
+    if name.startswith(("inventories/", "transactions/")):
+        return _multi_location(request)
+    return not name.startswith("integrations/")
 
 
 def _decoded(body: bytes) -> Any:
@@ -151,8 +163,8 @@ def _answer(status: int, body: Any) -> Response:
     return Response(orjson.dumps(body), status, media_type="application/json")
 
 
-def _too_many(retry_after_seconds: int | None) -> Response:
-    response = _answer(429, ApiError(429, "Too Many Requests").body(text_status=False))
+def _too_many(retry_after_seconds: int | None, *, textual: bool) -> Response:
+    response = _answer(429, ApiError(429, "Too Many Requests").body(text_status=textual))
     if retry_after_seconds is not None:
         response.headers["Retry-After"] = str(retry_after_seconds)
     return response

@@ -161,11 +161,10 @@ class Integrations(Sending[Delivery]):
         delivery.integration.logs.append(
             {
                 "id": self._new_id(),
-                "type": "integration-log",
+                "type": "integration",
                 "succeeded": succeeded,
                 "attempt": delivery.attempt,
                 "status_code": status or 0,
-                "meta": {"timestamps": {"created_at": self._clock.now().isoformat()}},
             }
         )
         if succeeded:
