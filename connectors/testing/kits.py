@@ -8,12 +8,15 @@ from typing import ClassVar
 
 import pytest
 
+from connectors.testing.asking import AskingCases, ChangeCases
 from connectors.testing.channels import ChannelBench
+from connectors.testing.payloads import PayloadCases
 from connectors.testing.polling import PollingCases
 from connectors.testing.sandboxes import ChannelSandbox
+from connectors.testing.trouble import TroubleCases
 
 
-class ChannelKit(PollingCases):
+class ChannelKit(PollingCases, AskingCases, ChangeCases, PayloadCases, TroubleCases):
     """The contract of a channel. Inherit as `class TestAcme(ChannelKit)` and write `sandbox`."""
 
     not_shown: ClassVar[Collection[str] | None] = None
