@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,15 +10,21 @@ from connectors.errors import ConnectorError
 from connectors.testing.numbers import LARGEST, SWAPPED, swaps
 from connectors.testing.readings import Reading, ReadingBench
 from connectors.testing.sandboxes import CanNameEnumerations
+from connectors.testing.spoiling import (
+    NEW_WORD,
+    Path,
+    json_body,
+    paths,
+    with_another_type,
+    with_new_fields,
+    with_new_word,
+    without,
+)
 from connectors.testing.verdict import NotShown, require
 from connectors.testing.wire import rewritten
 
 MOST_FIELDS = 150
 """Of one answer, one of each name and depth: more show nothing new."""
-NEW_WORD = "word_nobody_knows"
-NEW_FIELD = "field_nobody_knows"
-
-Path = tuple[str, ...]
 
 
 class PayloadCases:
@@ -28,7 +33,7 @@ class PayloadCases:
     def test_fields_nobody_knows_change_nothing(self, bench: ReadingBench[Any]) -> None:
         for reading in bench.readings():
             before = reading.fact(reading.undisturbed())
-            bench.wire.fail(rewritten(_json(_with_new_fields)))
+            bench.wire.fail(rewritten(json_body(with_new_fields)))
             result = reading.outcome()
             bench.wire.mend()
             require(
@@ -47,7 +52,7 @@ class PayloadCases:
                     bench,
                     reading,
                     before,
-                    partial(_with_new_word, name=name),
+                    partial(with_new_word, name=name),
                     what=f"{name} was {NEW_WORD!r}",
                     mend=f"raise Unreadable for a {name} that is in neither list: a person decides what it means",
                 )
@@ -60,7 +65,7 @@ class PayloadCases:
                     bench,
                     reading,
                     before,
-                    partial(_without, path=path),
+                    partial(without, path=path),
                     what=f"{'.'.join(path)} was left out",
                     mend="take a missing field for the vendor's default only where the vendor documents that; raise "
                     "Unreadable otherwise",
@@ -74,7 +79,7 @@ class PayloadCases:
                     bench,
                     reading,
                     before,
-                    partial(_with_another_type, path=path),
+                    partial(with_another_type, path=path),
                     what=f"{'.'.join(path)} was an object of something else",
                     mend="check the type of a field before using it, and raise Unreadable for another",
                 )
@@ -114,7 +119,7 @@ class PayloadCases:
         what: str,
         mend: str,
     ) -> None:
-        bench.wire.fail(rewritten(_json(spoil)))
+        bench.wire.fail(rewritten(json_body(spoil)))
         result = reading.outcome()
         bench.wire.mend()
         complaint = None if isinstance(result, ConnectorError) else reading.complaint(before, result)
@@ -132,72 +137,12 @@ def _paths_of(bench: ReadingBench[Any], reading: Reading) -> list[Path]:
     found: dict[Path, None] = {}
 
     def note(content: Any) -> Any:
-        found.update(dict.fromkeys(_paths(content)))
+        found.update(dict.fromkeys(paths(content)))
         return content
 
-    bench.wire.fail(rewritten(_json(note)))
+    bench.wire.fail(rewritten(json_body(note)))
     reading.undisturbed()
     bench.wire.mend()
     if not found:
         raise NotShown(f"the answers to {reading.name} are no JSON, so the kit cannot take fields out of them")
     return list(found)[:MOST_FIELDS]
-
-
-def _paths(content: Any, above: Path = ()) -> Iterator[Path]:
-    if isinstance(content, dict):
-        for name, inner in content.items():
-            yield (*above, name)
-            yield from _paths(inner, (*above, name))
-    elif isinstance(content, list):
-        for inner in content:
-            yield from _paths(inner, above)
-
-
-def _json(rewrite: Callable[[Any], Any]) -> Callable[[bytes], bytes]:
-    """A rewriter of bodies from one of JSON values; what is no JSON goes as it is."""
-
-    def rewritten_body(body: bytes) -> bytes:
-        try:
-            content = json.loads(body)
-        except ValueError:
-            return body
-        return json.dumps(rewrite(content)).encode()
-
-    return rewritten_body
-
-
-def _with_new_fields(content: Any) -> Any:
-    if isinstance(content, dict):
-        known = {name: _with_new_fields(inner) for name, inner in content.items()}
-        return {**known, NEW_FIELD: {"id": 1, "quantity": 3}}
-    return [_with_new_fields(inner) for inner in content] if isinstance(content, list) else content
-
-
-def _without(content: Any, path: Path) -> Any:
-    if isinstance(content, list):
-        return [_without(inner, path) for inner in content]
-    if not isinstance(content, dict):
-        return content
-    name, rest = path[0], path[1:]
-    if not rest:
-        return {key: inner for key, inner in content.items() if key != name}
-    return {key: _without(inner, rest) if key == name else inner for key, inner in content.items()}
-
-
-def _with_new_word(content: Any, *, name: str) -> Any:
-    return _replaced(content, lambda path: path[-1] == name, NEW_WORD)
-
-
-def _with_another_type(content: Any, *, path: Path) -> Any:
-    return _replaced(content, lambda found: found == path, {"kit": ["?"]})
-
-
-def _replaced(content: Any, wanted: Callable[[Path], bool], new: Any, above: Path = ()) -> Any:
-    if isinstance(content, list):
-        return [_replaced(inner, wanted, new, above) for inner in content]
-    if not isinstance(content, dict):
-        return content
-    return {
-        name: new if wanted((*above, name)) else _replaced(inner, wanted, new, (*above, name))
-        for name, inner in content.items()
-    }
