@@ -159,6 +159,9 @@ class SharetribeChannel:
         for element in due:
             try:
                 order = sales.order(resources.as_resource(element), included, self._settings, fetched_at=asked_at)
+                if not order.lines and order.excluded is None:
+                    # Only those were asked for that hold stock.
+                    raise ShapeError("it shows no stock reservation")
             except ShapeError as error:
                 unreadable.append(_unreadable(element, error))
             else:
