@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -37,7 +36,7 @@ from connectors.elasticpath.orders import (
 )
 from connectors.elasticpath.settings import ElasticPathChannelSettings
 from connectors.elasticpath.subscriptions import Subscriptions
-from connectors.errors import ConnectorError, NotFound, Rejected, Unavailable, Unreadable
+from connectors.errors import ConnectorError, NotFound, Rejected, Unavailable, Unreadable, concerning
 from connectors.http import Toolbox
 
 SETTLING_SECONDS = 3
@@ -96,7 +95,7 @@ class ElasticPathChannel:
         at the moment in which the last order of the one before was made, which no change moves. Sorting by the change
         itself is not among what the vendor lists. Orders at a page's edge come twice.
         """
-        with self._named():
+        with concerning(self._name):
             place = self._place(cursor)
             if place.until is None:
                 self._learn_vendor_clock()
@@ -128,14 +127,14 @@ class ElasticPathChannel:
         """See `Channel.recent`. Pages of 100, without items."""
         place: Cursor | None = Cursor(_second(since))
         while place is not None:
-            with self._named():
+            with concerning(self._name):
                 nodes, _, place = self._page(place, include_items=False)
                 refs = tuple(_ref(node) for node in nodes)
             yield refs
 
     def order(self, order_id: str) -> Order | Gone:
         """See `Channel.order`. One call where the vendor includes the items, else three: head, items, head again."""
-        with self._named():
+        with concerning(self._name):
             path = f"v2/orders/{quote(order_id, safe='')}"
             what = f"reading order {order_id}"
             for _ in range(MAX_READS):
@@ -178,12 +177,12 @@ class ElasticPathChannel:
 
     def subscriptions(self, address: str) -> Sequence[Subscription]:
         """See `Hooks.subscriptions`."""
-        with self._named():
+        with concerning(self._name):
             return self._subscriptions.at(address)
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         """See `Hooks.subscribe`."""
-        with self._named():
+        with concerning(self._name):
             return self._subscriptions.register(address)
 
     # ------------------------------------------------------------------------------------------------------------
@@ -255,15 +254,6 @@ class ElasticPathChannel:
             "returned": "committed no more: their units are for sale again",
         }
         return Check("refunds", True, f"orders refunded in full are {meaning[self._settings.refunded]}")
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the pure parts do not know which store they concern."""
-        try:
-            yield
-        except ConnectorError as error:
-            error.account = error.account or self._name
-            raise
 
 
 def _onward(place: Cursor, nodes: Sequence[Any]) -> Cursor:

@@ -11,7 +11,6 @@ that no order falls between two of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -22,7 +21,7 @@ from msgspec import Meta, Struct
 from connectors.answers import excerpt, name_of, parse_json
 from connectors.budget import Priority, Scope
 from connectors.contract import Check, Gone, Order, OrderPage, OrderRef, UnreadableOrder
-from connectors.errors import ConnectorError, NotFound, Rejected, Unauthorized, Unreadable
+from connectors.errors import ConnectorError, NotFound, Rejected, Unauthorized, Unreadable, concerning
 from connectors.http import Http, Toolbox
 from connectors.standard.channel import StandardChannel
 from connectors.standard.orders import order_id_in, order_row, to_order
@@ -105,7 +104,7 @@ class AskedChannel(StandardChannel):
 
     def orders(self, cursor: str) -> OrderPage:
         """See `Polled.orders`. What changed while it was read is read again by the next reading."""
-        with self._named():
+        with concerning(self._name):
             place = self._decoded(cursor)
             if place.pages >= MAX_PAGES:
                 raise Rejected(f"more than {MAX_PAGES} pages changed since {place.since.isoformat()}", code="pages")
@@ -132,7 +131,7 @@ class AskedChannel(StandardChannel):
         """See `Askable.recent`. There is no cheaper way than whole orders."""
         since, following = since.astimezone(UTC), None
         for _ in range(MAX_PAGES):
-            with self._named():
+            with concerning(self._name):
                 answer = self._page(since, following, Priority.SWEEP)
                 orders, unreadable = self._read_all(answer)
             yield (*(OrderRef(order.order_id, order.revision) for order in orders), *unreadable)
@@ -145,7 +144,7 @@ class AskedChannel(StandardChannel):
         """See `Askable.order`. It is gone only if the answer holds no order at all: a system that does not know the
         question answers with others.
         """
-        with self._named():
+        with concerning(self._name):
             answer = self._ask({"order_id": order_id}, Priority.READ)
             found = [row for row in answer.page.orders if order_id_in(row) == order_id]
             if len(found) == 1 and len(answer.page.orders) == 1:
@@ -161,7 +160,7 @@ class AskedChannel(StandardChannel):
         """See `Channel.check`."""
         remedy = "check orders_url and orders_token, and what docs/connectors/standard.md says of the answer"
         try:
-            with self._named():
+            with concerning(self._name):
                 answer = self._page(self._clock.now() - timedelta(days=1), None, Priority.READ)
                 self._read_all(answer)
         except ConnectorError as error:
@@ -245,15 +244,6 @@ class AskedChannel(StandardChannel):
         except (ValueError, OverflowError, RecursionError) as error:
             message = "the stored cursor is not one of this connector; set the time to poll from anew"
             raise Rejected(message, code="cursor") from error
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the pure parts do not know which channel they concern."""
-        try:
-            yield
-        except ConnectorError as error:
-            error.account = error.account or self._name
-            raise
 
 
 def _stamp(moment: datetime) -> str:
