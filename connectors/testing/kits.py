@@ -1,0 +1,34 @@
+"""The kits: every case of a role in one class."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from typing import ClassVar
+
+import pytest
+
+from connectors.testing.channels import ChannelBench
+from connectors.testing.polling import PollingCases
+from connectors.testing.sandboxes import ChannelSandbox
+
+
+class ChannelKit(PollingCases):
+    """The contract of a channel. Inherit as `class TestAcme(ChannelKit)` and write `sandbox`."""
+
+    not_shown: ClassVar[Collection[str] | None] = None
+    """Names of cases that are known not to be shown: any other that is not shown fails then. None: none fails."""
+
+    def sandbox(self) -> AbstractContextManager[ChannelSandbox]:
+        """An empty sandbox for one case: a context manager, so that it can end what it starts."""
+        raise NotImplementedError("write sandbox(): see connectors.testing")
+
+    @pytest.fixture
+    def bench(self) -> Iterator[ChannelBench]:
+        """What a case works at."""
+        with self.sandbox() as sandbox:
+            bench = ChannelBench(sandbox)
+            try:
+                yield bench
+            finally:
+                bench.close()
