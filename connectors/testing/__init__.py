@@ -56,7 +56,7 @@ docs/connectors/kit.md tells what each case shows.
 """
 
 from connectors.sandbox.clock import VirtualClock
-from connectors.testing.kits import ChannelKit
+from connectors.testing.kits import ChannelKit, MarketplaceKit
 from connectors.testing.sandboxes import (
     CanBeCarried,
     CanBuy,
@@ -108,6 +108,7 @@ __all__ = [
     "ChannelSandbox",
     "ContractBroken",
     "Delivery",
+    "MarketplaceKit",
     "MarketplaceSandbox",
     "NotShown",
     "Sold",

@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 
 from connectors.clock import Clock
 from connectors.contract import MAX_QUANTITY, Askable, Channel, Gone, Hooks, Order, OrderPage, OrderRef, Polled
-from connectors.testing.bench import MAX_PAGES, Bench
+from connectors.http import Timeouts
+from connectors.testing.bench import MAX_PAGES
+from connectors.testing.channel_readings import channel_readings, units_by_sku
+from connectors.testing.readings import Reading, ReadingBench
 from connectors.testing.sandboxes import ChannelSandbox, Sold
 from connectors.testing.verdict import ContractBroken, NotShown, require, value
 
@@ -15,47 +18,50 @@ SETTLED_SECONDS = 5
 """A poll reads up to the vendor's now less 3 s; so much later, what has happened must be there."""
 
 
-class ChannelBench(Bench[ChannelSandbox]):
+class ChannelBench(ReadingBench[ChannelSandbox]):
     """A channel and its sandbox."""
+
+    below_zero = False
 
     def __init__(self, sandbox: ChannelSandbox) -> None:
         super().__init__(sandbox)
         self.began = self.clock.now()
-        self.channel = self.open()
+        self.account: Channel = self.open()
+        self._prepared: str | None = None
 
-    def open(self, *, clock: Clock | None = None) -> Channel:
-        """One more connector of the same account."""
-        opened = self.sandbox.open(self.toolbox(clock=clock))
+    def open(self, *, clock: Clock | None = None, timeouts: Timeouts | None = None) -> Channel:
+        """See `ReadingBench.open`."""
+        opened: object = self.sandbox.open(self.toolbox(clock=clock, timeouts=timeouts))
         self.opened(opened)
-        require(
-            isinstance(opened, Channel),
+        if isinstance(opened, Channel):
+            return opened
+        raise ContractBroken(
             "what a connector opens as a channel is a Channel",
             seen=f"{type(opened).__name__} has no check()",
             mend="implement connectors.contract.Channel, and of Polled, Askable and Hooks what the vendor offers",
         )
-        return opened
 
     # What the connector can do
 
     @property
     def polled(self) -> Polled:
         """The channel, where its orders can be read from a place on."""
-        if isinstance(self.channel, Polled):
-            return self.channel
+        if isinstance(self.account, Polled):
+            return self.account
         raise NotShown("the channel is not Polled: it implements no orders(cursor) and cursor_at(moment)")
 
     @property
     def askable(self) -> Askable:
         """The channel, where it can be asked for one order."""
-        if isinstance(self.channel, Askable):
-            return self.channel
+        if isinstance(self.account, Askable):
+            return self.account
         raise NotShown("the channel is not Askable: it implements no order(order_id) and recent(since)")
 
     @property
     def hooks(self) -> Hooks:
         """The channel, where it sends webhooks."""
-        if isinstance(self.channel, Hooks):
-            return self.channel
+        if isinstance(self.account, Hooks):
+            return self.account
         raise NotShown("the channel has no Hooks: it implements no receive, read, subscriptions and subscribe")
 
     # What it says
@@ -122,6 +128,19 @@ class ChannelBench(Bench[ChannelSandbox]):
         pages = value(lambda: [list(page) for page in self.askable.recent(since)], "recent(since)")
         return {each.order_id: each.revision for page in pages for each in page if isinstance(each, OrderRef)}
 
+    # What the cases of trouble and of payloads read
+
+    def prepare(self, quantity: int) -> None:
+        """See `ReadingBench.prepare`."""
+        self._prepared = self.sandbox.place(Sold("KIT-A", quantity))
+        self.clock.advance(SETTLED_SECONDS)
+
+    def readings(self, account: Channel | None = None) -> Sequence[Reading]:
+        """See `ReadingBench.readings`."""
+        if self._prepared is None:
+            self.prepare(7)
+        return channel_readings(account or self.account, str(self._prepared), self.began)
+
     # What is true
 
     def place(self, count: int, *, apart_seconds: float = 0.0) -> list[str]:
@@ -145,21 +164,26 @@ class ChannelBench(Bench[ChannelSandbox]):
             "that says what is gone for the seller now",
         )
 
+    def read_everywhere(self, order_id: str) -> None:
+        """Hold every way to read an order against what the sandbox counts."""
+        if isinstance(self.account, Polled):
+            found, _ = self.poll(self.start())
+            self.expect_all(
+                found,
+                [order_id],
+                promise="an order that changed is told again",
+                mend="go by when an order changed, not by when it was placed",
+            )
+            self.expect_units(found[order_id], where="orders(cursor)")
+        if isinstance(self.account, Askable):
+            self.expect_units(self.order(order_id), where="order(order_id)")
+
     def expect_all(self, found: Mapping[str, object], placed: Sequence[str], *, promise: str, mend: str) -> None:
         """Every order that was placed was told."""
         missing = [order_id for order_id in placed if order_id not in found]
         require(
             not missing, promise, seen=f"{len(missing)} of {len(placed)} orders are missing: {missing[:5]}", mend=mend
         )
-
-
-def units_by_sku(order: Order) -> dict[str, int]:
-    """What is committed of each SKU; lines that commit nothing are as good as none."""
-    units: dict[str, int] = {}
-    for line in order.lines:
-        if line.committed:
-            units[line.sku or ""] = units.get(line.sku or "", 0) + line.committed
-    return units
 
 
 def all_readable(page: OrderPage) -> None:

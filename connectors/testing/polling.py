@@ -82,7 +82,7 @@ class PollingCases:
         placed = bench.place(bench.sandbox.page_size + 1, apart_seconds=1)
         bench.clock.advance(5)
         first = bench.page(start)
-        bench.channel = bench.open()
+        bench.account = bench.open()
         rest, _ = bench.poll(first.cursor)
         bench.expect_all(
             {**{order.order_id: order for order in first.orders}, **rest},

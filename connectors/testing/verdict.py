@@ -47,6 +47,11 @@ def said(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
+def told(result: object) -> str:
+    """What a call came to, for a message."""
+    return said(result) if isinstance(result, ConnectorError) else f"{result!r:.300}"
+
+
 def outcome(call: Callable[[], T], doing: str) -> T | ConnectorError:
     """What a call comes to: a value or an error of `connectors.errors`. Anything else breaks the contract."""
     __tracebackhide__ = True
@@ -83,6 +88,5 @@ def error_of(call: Callable[[], object], doing: str, *, expected: type[E], promi
     __tracebackhide__ = True
     result = outcome(call, doing)
     if not isinstance(result, expected):
-        seen = said(result) if isinstance(result, ConnectorError) else f"{result!r:.300}"
-        raise ContractBroken(promise, seen=f"{doing} came to {seen} instead of {expected.__name__}", mend=mend)
+        raise ContractBroken(promise, seen=f"{doing} came to {told(result)} instead of {expected.__name__}", mend=mend)
     return result

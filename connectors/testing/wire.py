@@ -45,10 +45,11 @@ def anything(request: httpx.Request) -> bool:
 
 
 class _Armed:
-    def __init__(self, fault: Fault, wanted: Wanted, times: int | None) -> None:
+    def __init__(self, fault: Fault, wanted: Wanted, times: int | None, skip: int) -> None:
         self.fault = fault
         self.wanted = wanted
         self.left = times
+        self.to_skip = skip
 
 
 class Wire(httpx.BaseTransport):
@@ -66,10 +67,10 @@ class Wire(httpx.BaseTransport):
         self.watch: Callable[[httpx.Request], None] | None = None
         """Called after each request that has been carried out."""
 
-    def fail(self, fault: Fault, *, wanted: Wanted = anything, times: int | None = None) -> None:
-        """Arm a fault, for so many requests or until `mend`."""
+    def fail(self, fault: Fault, *, wanted: Wanted = anything, times: int | None = None, skip: int = 0) -> None:
+        """Arm a fault, for so many requests or until `mend`; the first `skip` of them pass."""
         with self._lock:
-            self._armed.append(_Armed(fault, wanted, times))
+            self._armed.append(_Armed(fault, wanted, times, skip))
 
     def mend(self) -> None:
         """Nothing goes wrong any more."""
@@ -104,6 +105,9 @@ class Wire(httpx.BaseTransport):
             self.sent.append(request)
             for armed in self._armed:
                 if armed.left == 0 or not armed.wanted(request):
+                    continue
+                if armed.to_skip:
+                    armed.to_skip -= 1
                     continue
                 if armed.left is not None:
                     armed.left -= 1
