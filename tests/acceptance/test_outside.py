@@ -73,20 +73,20 @@ class Outside:
         installed = self.python("-m", "pip", "install", *options, str(project))
         assert installed.returncode == 0, installed.stdout + installed.stderr
 
-    def environment(self, **variables: str) -> Mapping[str, str]:
+    def _environment(self, variables: Mapping[str, str]) -> Mapping[str, str]:
         return {"PATH": f"{self._bin}:{os.environ['PATH']}", "HOME": str(self.folder), **variables}
 
     def python(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        return self.run(str(self._bin / "python"), *arguments, cwd=cwd)
+        return self._run(str(self._bin / "python"), *arguments, cwd=cwd or self.folder, variables={})
 
-    def trueup(self, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        return self.run(str(self._bin / "trueup"), *arguments, cwd=cwd, **variables)
+    def trueup(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self._run(str(self._bin / "trueup"), *arguments, cwd=self.folder, variables=variables)
 
-    def run(self, *command: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, *command: str, cwd: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
-            cwd=cwd or self.folder,
-            env=self.environment(**variables),
+            cwd=cwd,
+            env=self._environment(variables),
             capture_output=True,
             text=True,
             check=False,
@@ -98,7 +98,7 @@ class Outside:
         process = subprocess.Popen(
             [str(self._bin / "trueup"), *arguments],
             cwd=self.folder,
-            env=self.environment(**variables),
+            env=self._environment(variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

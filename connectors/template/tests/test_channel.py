@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from connectors.http import Toolbox
 from connectors.sandbox.clock import VirtualClock
 from connectors.sandbox.serve import serve
-from connectors.testing import ChannelKit, Sold
+from connectors.testing import ChannelKit, Delivery, Sold
 
 from trueup_acme.channel import AcmeChannel
 from trueup_acme.sandbox import Options, Vendor, create_app
@@ -41,11 +41,40 @@ class AcmeShop:
         return dict(self._vendor.orders[order_id].units)
 
     def cancel(self, order_id: str) -> None:
-        self._vendor.cancel(order_id)
+        self._vendor.change(order_id, dict.fromkeys(self.committed(order_id), 0))
+
+    def edit(self, order_id: str, sku: str, quantity: int) -> None:
+        self._vendor.change(order_id, {sku: quantity})
+
+    def touch(self, order_id: str) -> None:
+        self._vendor.change(order_id, {})
+
+    def delete(self, order_id: str) -> None:
+        del self._vendor.orders[order_id]
+
+    def revoke(self) -> None:
+        self._vendor.revoked = True
+
+    signs_body = True
+
+    def tell(self) -> None:
+        raise NotImplementedError(
+            "AcmeShop.tell in tests/test_channel.py: "
+            "have the sandbox send webhooks from now on; without webhooks, remove `tell` and `told`"
+        )
+
+    def told(self) -> Sequence[Delivery]:
+        raise NotImplementedError(
+            "AcmeShop.told in tests/test_channel.py: "
+            "the webhooks that the sandbox has sent since `tell`, with their headers in lower case"
+        )
 
 
 class TestAcmeChannel(ChannelKit):
-    """`pytest` runs every case that a channel of this kind has to pass."""
+    """`pytest` runs every case that a channel of this kind has to pass.
+
+    It lists what it could not show. Once that is only what the vendor does not have, name it in a tuple `not_shown`.
+    """
 
     @contextmanager
     def sandbox(self) -> Iterator[AcmeShop]:

@@ -40,9 +40,24 @@ class AcmeShelves:
     def total(self, listing_id: str) -> int:
         return self._vendor.listings[listing_id]
 
+    def buy(self, listing_id: str, quantity: int) -> None:
+        self._vendor.listings[listing_id] -= quantity
+
+    def edit_total(self, listing_id: str, total: int) -> None:
+        self._vendor.listings[listing_id] = total
+
+    def remove(self, listing_id: str) -> None:
+        del self._vendor.listings[listing_id]
+
+    def revoke(self) -> None:
+        self._vendor.revoked = True
+
 
 class TestAcmeMarketplace(MarketplaceKit):
-    """`pytest` runs every case that a marketplace with this guard and this evidence has to pass."""
+    """`pytest` runs every case that a marketplace with this guard and this evidence has to pass.
+
+    It lists what it could not show. Once that is only what the vendor does not have, name it in a tuple `not_shown`.
+    """
 
     @contextmanager
     def sandbox(self) -> Iterator[AcmeShelves]:

@@ -6,10 +6,10 @@ them from its documentation, not from the connector, so that the two can disagre
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime  # new: channel
 from itertools import count
-from typing import Any
 
 from connectors.clock import Clock, SystemClock
 from connectors.sandbox.clock import movable
@@ -53,7 +53,9 @@ class Vendor:
     orders: dict[str, Order] = field(default_factory=dict)  # new: channel
     listings: dict[str, int] = field(default_factory=dict)  # new: marketplace
     """Units on sale, by the id of a listing."""  # new: marketplace
-    numbers: Any = field(default_factory=lambda: count(1))
+    revoked: bool = False
+    """To heed in every answer: the API key is refused."""
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     # new: channel
     def place(self, units: dict[str, int]) -> str:
@@ -62,10 +64,10 @@ class Vendor:
         self.orders[order_id] = Order(order_id, now, now, dict(units))
         return order_id
 
-    def cancel(self, order_id: str) -> None:
-        """Everything comes back."""
+    def change(self, order_id: str, units: dict[str, int]) -> None:
+        """Another number of units of these SKUs, or a change of something else."""
         order = self.orders[order_id]
-        order.units = dict.fromkeys(order.units, 0)
+        order.units |= units
         order.changed_at = self.clock.now()
         order.version += 1
 
