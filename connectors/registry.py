@@ -89,6 +89,11 @@ def connector(name: str) -> Connector:
     return connectors()[name]
 
 
+def described(name: str) -> str:
+    """An installed connector for a message, with the package to mend, update or remove."""
+    return " and ".join(sorted(map(_said, _installed().get(name, ())))) or f"the connector {name!r}"
+
+
 def package_of(name: str) -> str:
     """The package, with its version, that an installed connector is of."""
     if name in BUILT_IN:
@@ -121,8 +126,7 @@ class _Connectors(Mapping[str, Connector]):
         except KeyError:
             raise UnknownConnectorError(name, sorted(self._places)) from None
         if len(places) > 1:
-            message = f"{' and '.join(sorted(map(_said, places)))} share one name; remove one of the packages"
-            raise BrokenConnectorError(message)
+            raise BrokenConnectorError(f"{described(name)} share one name; remove one of the packages")
         return _load(places[0])
 
     def __contains__(self, name: object) -> bool:

@@ -65,7 +65,8 @@ class Outside:
         subprocess.run([*make, str(folder / "venv")], check=True)
         # A plain line: what is installed there is importable, and what lives elsewhere (this repository) is not.
         found = self.python("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
-        (Path(found.stdout.strip()) / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        self.site = Path(found.stdout.strip())
+        (self.site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
     def install(self, project: Path) -> None:
         """Build a project and install what comes of it, from nowhere else."""
@@ -153,6 +154,10 @@ class Vendors:
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return json.loads(ended.stdout)
 
+    def migrate(self) -> None:
+        made = self._outside.trueup("init", "--migrate-only", "--config", str(self.config), **self.secrets)
+        assert made.returncode == 0, made.stderr
+
     def offer(self, stock: int) -> str:
         listings = {"listings": [{"title": "Mug", "stock": stock}]}
         answer = httpx.post(f"{self._sharetribe}/_control/listings", json=listings).raise_for_status()
@@ -209,9 +214,42 @@ def test_it_is_listed_with_its_package_and_what_it_offers(outside: Outside) -> N
     assert found["shopify"]["package"] == "trueup"
 
 
+@pytest.fixture
+def package(outside: Outside) -> Iterator[Path]:
+    """The module of the installed connector that its entry point names: as it was, afterwards."""
+    module = outside.site / "trueup_acorn" / "__init__.py"
+    text = module.read_text()
+    yield module
+    module.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("sound", "unsound", "said"),
+    [
+        ("from connectors", "import nothing_of_that_name\nfrom connectors", "cannot be loaded: ModuleNotFoundError"),
+        ("contract=1", "contract=2", "is written for version 2 of the contract and this trueup has version 1"),
+    ],
+)
+def test_a_package_that_an_upgrade_has_broken_holds_up_nothing_else(
+    outside: Outside, vendors: Vendors, package: Path, sound: str, unsound: str, said: str
+) -> None:
+    vendors.migrate()
+    package.write_text(package.read_text().replace(sound, unsound, 1))
+    listed = outside.trueup("connectors", "--json")
+    problems = {row["name"]: row["problem"] for row in json.loads(listed.stdout)["connectors"] if row["problem"]}
+    assert (listed.returncode, list(problems)) == (1, ["acorn"])
+    assert f"(trueup_acorn:CONNECTOR) of trueup-acorn 0.1.0 {said}" in problems["acorn"]
+
+    receiver = f"http://127.0.0.1:{vendors.port}"
+    with outside.serving("run", "--config", str(vendors.config), **vendors.secrets):
+        until(lambda: answers(f"{receiver}/healthz"), "trueup run receives")
+        # Neither taken nor refused for good: the sender comes again.
+        assert httpx.post(f"{receiver}/hooks/corner", content=b"{}").status_code == 503
+        until(lambda: said in str(vendors.trueup("anomalies", "list")["anomalies"]), "an operator is told")
+
+
 def test_its_sales_are_taken_by_polling_and_by_webhook(outside: Outside, vendors: Vendors) -> None:
-    migrated = outside.trueup("init", "--migrate-only", "--config", str(vendors.config), **vendors.secrets)
-    assert migrated.returncode == 0, migrated.stderr
+    vendors.migrate()
     listing_id = vendors.offer(20)
     links = vendors.config.with_name("links.csv")
     links.write_text(f"channel,sku,listing_id\ncorner,MUG,{listing_id}\n")

@@ -67,6 +67,8 @@ def sandbox(
         raise CommandError(f"Sandboxes need more than is installed ({error.name}): {EXTRA}") from None
     try:
         code = serve([name, "--host", host, "--port", str(port), "--options", options])
+    except ModuleNotFoundError as error:
+        raise CommandError(f"This sandbox needs more than is installed ({error.name}): {EXTRA}") from None
     except OSError as error:
         message = f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port."
         raise CommandError(message, ExitCode.UNAVAILABLE) from None
