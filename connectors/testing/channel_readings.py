@@ -67,6 +67,8 @@ def _order_complaint(true: Order, said: Order | Gone) -> str | None:
 
 
 def _page_complaint(true: OrderPage, said: OrderPage) -> str | None:
+    if not all(each.order_id is None or _is_text(each.order_id) for each in said.unreadable):
+        return f"UnreadableOrder.order_id is a text or None, not {said.unreadable[0].order_id!r:.100}"
     told = {order.order_id: order for order in said.orders}
     put_aside = {each.order_id for each in said.unreadable}
     for order in true.orders:
@@ -91,3 +93,7 @@ def _order_units(order: Order | Gone) -> int | None:
 
 def _page_units(page: OrderPage) -> int | None:
     return sum(line.committed for order in page.orders for line in order.lines) if page.orders else None
+
+
+def _is_text(found: object) -> bool:
+    return isinstance(found, str)

@@ -11,7 +11,7 @@ from connectors.contract import Hooks, Look, Notice, Order, Receipt
 from connectors.errors import ConnectorError, InvalidSignature, Unreadable
 from connectors.testing.channel_readings import units_by_sku
 from connectors.testing.channels import ChannelBench
-from connectors.testing.sandboxes import CanCancel, CanSign, CanTell, Delivery, Sold
+from connectors.testing.sandboxes import CanGiveBack, CanSign, CanTell, CanTouch, Delivery, Sold
 from connectors.testing.spoiling import paths, with_another_type, without
 from connectors.testing.verdict import ContractBroken, NotShown, error_of, outcome, require, value
 
@@ -44,9 +44,11 @@ class WebhookCases:
     def test_what_is_told_and_what_is_read_agree(self, bench: ChannelBench) -> None:
         order_id, _ = _sold(bench)
         tells = bench.can(CanTell, "tell() and told()")
-        if isinstance(bench.sandbox, CanCancel):
-            bench.clock.advance(2)
-            bench.sandbox.cancel(order_id)
+        bench.clock.advance(2)
+        if isinstance(bench.sandbox, CanGiveBack):
+            bench.sandbox.give_back(order_id, "KIT-A", 1)
+        elif isinstance(bench.sandbox, CanTouch):
+            bench.sandbox.touch(order_id)
         told = [
             one
             for delivery in tells.told()
