@@ -51,6 +51,9 @@ def order(
 
     One that holds no stock, or is another provider's where one is set, has no lines.
     """
+    if not isinstance(transaction.get("relationships"), Mapping):
+        # It has a listing at the least: without them nobody knows whether it holds stock.
+        raise ShapeError("it shows no relationships")
     shown = attributes(transaction)
     excluded = _excluded(transaction, shown, settings)
     link = related(transaction, "stockReservation")

@@ -45,10 +45,10 @@ it. Which request is the stock write, it finds out by looking at the total befor
 `Askable`, `Hooks`, `Ledger`, `Feed`, `Closable`, `Sales`, ...) and from what its `guard` and `evidence` say. A case
 that cannot be shown, because the connector has no such ability or the sandbox no such method, is no failure; it is
 listed under "not shown" at the end of the run, with what is missing. To hold a connector to what it has shown once,
-name in the class what is known to be missing; then any other case that is not shown fails:
+name in the class what is known to be missing (a protocol or a case); then any other case that is not shown fails:
 
     class TestAcme(ChannelKit):
-        not_shown = ("test_a_deleted_order_is_gone",)
+        not_shown = ("Hooks", "CanDelete", "test_an_order_of_several_lines_is_whole")
 
 **What a failure says**: which promise of the contract is broken, what was seen, and what to mend.
 
@@ -67,7 +67,9 @@ from connectors.testing.sandboxes import (
     CanEditTotal,
     CanExpire,
     CanGiveBack,
+    CanHideChanges,
     CanLag,
+    CanLeaveOut,
     CanNameEnumerations,
     CanOfferUndefined,
     CanOfferUnlimited,
@@ -94,7 +96,9 @@ __all__ = [
     "CanEditTotal",
     "CanExpire",
     "CanGiveBack",
+    "CanHideChanges",
     "CanLag",
+    "CanLeaveOut",
     "CanNameEnumerations",
     "CanOfferUndefined",
     "CanOfferUnlimited",

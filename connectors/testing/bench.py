@@ -48,7 +48,8 @@ class Bench(Generic[S]):
     def can(self, ability: type[A], what: str) -> A:
         """The sandbox, as one that can do this; the case is not shown otherwise."""
         if not isinstance(self.sandbox, ability):
-            raise NotShown(f"the sandbox has no {what}: see {ability.__name__} in connectors.testing")
+            reason = f"the sandbox has no {what}: see {ability.__name__} in connectors.testing"
+            raise NotShown(reason, lacks=ability.__name__)
         return self.sandbox
 
     def opened(self, connector: object) -> None:

@@ -48,21 +48,27 @@ class ChannelBench(ReadingBench[ChannelSandbox]):
         """The channel, where its orders can be read from a place on."""
         if isinstance(self.account, Polled):
             return self.account
-        raise NotShown("the channel is not Polled: it implements no orders(cursor) and cursor_at(moment)")
+        raise NotShown(
+            "the channel is not Polled: it implements no orders(cursor) and cursor_at(moment)", lacks="Polled"
+        )
 
     @property
     def askable(self) -> Askable:
         """The channel, where it can be asked for one order."""
         if isinstance(self.account, Askable):
             return self.account
-        raise NotShown("the channel is not Askable: it implements no order(order_id) and recent(since)")
+        raise NotShown(
+            "the channel is not Askable: it implements no order(order_id) and recent(since)", lacks="Askable"
+        )
 
     @property
     def hooks(self) -> Hooks:
         """The channel, where it sends webhooks."""
         if isinstance(self.account, Hooks):
             return self.account
-        raise NotShown("the channel has no Hooks: it implements no receive, read, subscriptions and subscribe")
+        raise NotShown(
+            "the channel has no Hooks: it implements no receive, read, subscriptions and subscribe", lacks="Hooks"
+        )
 
     # What it says
 

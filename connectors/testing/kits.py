@@ -25,7 +25,8 @@ class ChannelKit(PollingCases, AskingCases, ChangeCases, WebhookCases, PayloadCa
     """The contract of a channel. Inherit as `class TestAcme(ChannelKit)` and write `sandbox`."""
 
     not_shown: ClassVar[Collection[str] | None] = None
-    """Names of cases that are known not to be shown: any other that is not shown fails then. None: none fails."""
+    """What is known not to be shown: names of cases, or of the protocols that are lacking. Any other case that is not
+    shown fails then. None: none fails."""
 
     def sandbox(self) -> AbstractContextManager[ChannelSandbox]:
         """An empty sandbox for one case: a context manager, so that it can end what it starts."""
@@ -57,7 +58,8 @@ class MarketplaceKit(
     """The contract of a marketplace. Inherit as `class TestAcmeStock(MarketplaceKit)` and write `sandbox`."""
 
     not_shown: ClassVar[Collection[str] | None] = None
-    """Names of cases that are known not to be shown: any other that is not shown fails then. None: none fails."""
+    """What is known not to be shown: names of cases, or of the protocols that are lacking. Any other case that is not
+    shown fails then. None: none fails."""
 
     def sandbox(self) -> AbstractContextManager[MarketplaceSandbox]:
         """An empty sandbox for one case: a context manager, so that it can end what it starts."""

@@ -120,8 +120,8 @@ class FeedCases:
         )
 
     def test_types_nobody_knows_are_counted(self, bench: MarketplaceBench) -> None:
-        distracts = bench.can(CanDistract, "distract()")
         _, cursor = bench.follow(None)
+        distracts = bench.can(CanDistract, "distract()")
         distracts.distract()
         listing_id = bench.sandbox.offer(1)
         bench.clock.advance(5)

@@ -90,13 +90,14 @@ def _listing_units(said: Listing) -> int | None:
 
 def _sweep_complaint(true: Iterable[Any], said: Sequence[Any]) -> str | None:
     told = {each.listing_id: each for each in said if isinstance(each, Listing)}
-    put_aside = {each.listing_id for each in said if not isinstance(each, Listing)}
+    # Under whatever name: what cannot be read may not tell its own.
+    put_aside = any(not isinstance(each, Listing) for each in said)
     for listing in true:
         if listing.listing_id in told:
             complaint = _listing_complaint(listing, told[listing.listing_id])
             if complaint:
                 return complaint
-        elif not put_aside & {listing.listing_id, None}:
+        elif not put_aside:
             return f"listing {listing.listing_id} is left out without a word"
     return None
 

@@ -26,7 +26,7 @@ from connectors.testing.bench import MAX_PAGES
 from connectors.testing.marketplace_readings import marketplace_readings
 from connectors.testing.readings import Reading, ReadingBench
 from connectors.testing.sandboxes import MarketplaceSandbox
-from connectors.testing.verdict import ContractBroken, NotShown, require, value
+from connectors.testing.verdict import ANOTHER_GUARD, ContractBroken, NotShown, require, value
 from connectors.testing.wire import Call
 
 
@@ -61,35 +61,38 @@ class MarketplaceBench(ReadingBench[MarketplaceSandbox]):
     def only(self, *guards: Guard) -> None:
         """The case is about marketplaces with one of these guards."""
         if self.account.guard not in guards:
-            raise NotShown(f"the guard is {self.account.guard}: this is about {' and '.join(guards)}")
+            reason = f"the guard is {self.account.guard}: this is about {' and '.join(guards)}"
+            raise NotShown(reason, lacks=ANOTHER_GUARD)
 
     @property
     def ledger(self) -> Ledger:
         """The marketplace, where it keeps a log of adjustments."""
         if isinstance(self.account, Ledger):
             return self.account
-        raise NotShown("the marketplace is no Ledger: it implements no adjustments(listing_id, since)")
+        raise NotShown("the marketplace is no Ledger: it implements no adjustments(listing_id, since)", lacks="Ledger")
 
     @property
     def feed(self) -> Feed:
         """The marketplace, where it tells what changed."""
         if isinstance(self.account, Feed):
             return self.account
-        raise NotShown("the marketplace has no Feed: it implements no changes(cursor)")
+        raise NotShown("the marketplace has no Feed: it implements no changes(cursor)", lacks="Feed")
 
     @property
     def closable(self) -> Closable:
         """The marketplace, where listings can be closed."""
         if isinstance(self.account, Closable):
             return self.account
-        raise NotShown("the marketplace is not Closable: it implements no close(listing_id) and open(listing_id)")
+        raise NotShown(
+            "the marketplace is not Closable: it implements no close(listing_id) and open(listing_id)", lacks="Closable"
+        )
 
     @property
     def sales(self) -> Sales:
         """The marketplace, where it tells its own sales."""
         if isinstance(self.account, Sales):
             return self.account
-        raise NotShown("the marketplace does not tell its Sales: it implements no sales(since)")
+        raise NotShown("the marketplace does not tell its Sales: it implements no sales(since)", lacks="Sales")
 
     # What it says
 

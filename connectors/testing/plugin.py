@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.testing.verdict import NotShown
+from connectors.testing.verdict import ANOTHER_GUARD, NotShown
 
 NOT_SHOWN = "not shown"
 _REASON = "trueup_not_shown"
@@ -23,8 +23,8 @@ def pytest_runtest_makereport(
     known = getattr(getattr(item, "cls", None), "not_shown", None)
     case = getattr(item, "originalname", item.name)
     if call.excinfo is not None and isinstance(call.excinfo.value, NotShown):
-        reason = call.excinfo.value.reason
-        if known is None or case in known:
+        reason, lacks = call.excinfo.value.reason, call.excinfo.value.lacks
+        if known is None or {case, lacks} & {*known, ANOTHER_GUARD}:
             report.user_properties.append((_REASON, reason))
         else:
             report.outcome = "failed"

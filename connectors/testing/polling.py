@@ -92,8 +92,8 @@ class PollingCases:
         )
 
     def test_orders_that_change_between_two_pages_hide_no_other(self, bench: ChannelBench) -> None:
-        touches = bench.can(CanTouch, "touch(order_id)")
         start = bench.start()
+        touches = bench.can(CanTouch, "touch(order_id)")
         placed = bench.place(3 * bench.sandbox.page_size, apart_seconds=1)
         bench.clock.advance(5)
         found: dict[str, object] = {}
@@ -174,11 +174,12 @@ class PollingCases:
             )
 
     def test_what_is_listed_late_is_named_by_recent(self, bench: ChannelBench) -> None:
-        lags, _ = bench.can(CanLag, "lag(seconds)"), bench.askable
+        start, _ = bench.start(), bench.askable
+        lags = bench.can(CanLag, "lag(seconds)")
         since = bench.began - timedelta(minutes=10)
         lags.lag(60)
         placed = bench.place(1)
-        _, cursor = bench.poll(bench.start())
+        _, cursor = bench.poll(start)
         bench.clock.advance(120)
         found, _ = bench.poll(cursor)
         named = bench.recent(since)

@@ -111,6 +111,14 @@ class CanNameEnumerations(Protocol):
     """Their names in the vendor's JSON, e.g. `status`."""
 
 
+@runtime_checkable
+class CanLeaveOut(Protocol):
+    """Fields that the vendor documents as left out when there is nothing to say: a missing one has a meaning."""
+
+    left_out: Collection[str]
+    """Their ends in the vendor's JSON, e.g. `line_items.refunds`. The kit does not try what happens without them."""
+
+
 # --------------------------------------------------------------------------------------------------------------
 # Of a channel
 
@@ -121,6 +129,14 @@ class CanTouch(Protocol):
 
     def touch(self, order_id: str) -> None:
         """E.g. a note is edited: the order counts as changed now."""
+
+
+@runtime_checkable
+class CanHideChanges(Protocol):
+    """The vendor does not show when, or that, an order changed: its revision stands still."""
+
+    hides_changes: str
+    """What is missing, in a few words."""
 
 
 @runtime_checkable

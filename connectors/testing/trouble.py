@@ -46,7 +46,6 @@ GARBAGE: dict[str, bytes] = {
     "a number": b"7",
     "a text": b'"fine"',
     "an empty object": b"{}",
-    "an empty list": b"[]",
     "a list of lists": b"[[[]]]",
     "no text": b"\xff\xfe\x00",
     "half": b'{"data": [{"id": 1, "attributes": {"na',

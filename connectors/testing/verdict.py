@@ -13,6 +13,10 @@ T = TypeVar("T")
 E = TypeVar("E", bound=ConnectorError)
 
 
+ANOTHER_GUARD = "another guard"
+"""What a marketplace lacks for cases about a guard that it does not have: nothing."""
+
+
 class ContractBroken(AssertionError):  # noqa: N818  # what happened, as pytest prints it
     """The connector does not keep a promise of the contract: which one, what was seen, what to mend."""
 
@@ -29,9 +33,11 @@ class NotShown(pytest.skip.Exception):  # type: ignore[name-defined, misc]  # py
     A sandbox raises it from any method for what its vendor cannot do: `raise NotShown("an order has one line")`.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, lacks: str = "") -> None:
+        """`lacks` names the protocol that is not implemented, as `not_shown` of a kit may."""
         super().__init__(reason)
         self.reason = reason
+        self.lacks = lacks
 
 
 def require(kept: object, promise: str, *, seen: str, mend: str) -> None:

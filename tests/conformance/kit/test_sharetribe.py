@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -36,7 +36,13 @@ class SharetribeSandbox(Served):
 
 
 class SalesSandbox(SharetribeSandbox):
-    enumerations = ("lastTransition", "state")
+    enumerations = ("state",)
+    # A transaction without a reservation is an inquiry.
+    left_out = ("relationships.stockReservation", "relationships.stockReservation.data")
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._left: dict[str, Iterator[str]] = {}
 
     def open(self, toolbox: Toolbox) -> Channel:
         found = installed("sharetribe")
@@ -61,7 +67,10 @@ class SalesSandbox(SharetribeSandbox):
         return {listing["public_data"]["sku"]: sold["quantity"] if sold["holding"] else 0}
 
     def touch(self, order_id: str) -> None:
-        self.control(f"/purchases/{order_id}/deliver")
+        # What moves no units; after that nothing is left to happen.
+        step = next(self._left.setdefault(order_id, iter(("deliver", "dispute"))), None)
+        if step:
+            self.control(f"/purchases/{order_id}/{step}")
 
     def cancel(self, order_id: str) -> None:
         self.control(f"/purchases/{order_id}/cancel")
@@ -106,14 +115,22 @@ class StockSandbox(SharetribeSandbox):
 
 
 class TestSharetribe(ChannelKit):
-    not_shown = ()
+    not_shown = (
+        "CanDelete",
+        "CanEdit",
+        "CanGiveBack",
+        "CanLag",
+        "CanRevoke",
+        "Hooks",
+        "test_an_order_of_several_lines_is_whole",
+    )
 
     def sandbox(self) -> AbstractContextManager[SalesSandbox]:
         return served(SalesSandbox, Options(), create_app)
 
 
 class TestSharetribeStock(MarketplaceKit):
-    not_shown = ()
+    not_shown = ("CanRevoke", "Sales")
 
     def sandbox(self) -> AbstractContextManager[StockSandbox]:
         return served(StockSandbox, Options(), create_app)

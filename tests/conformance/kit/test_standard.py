@@ -77,7 +77,7 @@ class StandardSandbox(Served):
 
 
 class TestStandard(ChannelKit):
-    not_shown = ()
+    not_shown = ("CanExpire", "CanRevoke")
 
     def sandbox(self) -> AbstractContextManager[StandardSandbox]:
         return served(StandardSandbox, Options(), create_app)

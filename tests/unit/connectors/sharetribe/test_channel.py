@@ -128,6 +128,8 @@ def test_an_order_is_as_old_as_the_first_unit_it_took() -> None:
         (transaction(changed_at=None), [reservation()]),
         (transaction(createdAt="2026-01-01T09:00:00"), [reservation()]),
         ({"id": "transaction-1", "type": "transaction"}, [reservation()]),
+        ({**transaction(), "relationships": None}, [reservation()]),
+        ({name: part for name, part in transaction().items() if name != "relationships"}, [reservation()]),
     ],
 )
 def test_what_is_not_documented_is_no_order(node: Any, came: list[Any]) -> None:

@@ -21,7 +21,7 @@ from tests.unit.connectors.testing.toy_channel import PAGE, ToyChannel, ToySandb
 class TestToy(ChannelKit):
     """What keeps the contract passes, every case of it."""
 
-    not_shown = ("test_tokens_that_end_early_are_replaced_without_a_word",)
+    not_shown = ("CanExpire",)
 
     @contextmanager
     def sandbox(self) -> Iterator[ToySandbox]:
@@ -129,7 +129,7 @@ class LeavesRecentOut(ToyChannel):
 class OtherRevisions(ToyChannel):
     def recent(self, since: datetime) -> Iterator[Sequence[Any]]:
         for page in super().recent(since):
-            yield [OrderRef(each.order_id, each.revision + 1) for each in page]
+            yield [OrderRef(each.order_id, each.revision + 1) for each in page if isinstance(each, OrderRef)]
 
 
 class NeverNewer(ToyChannel):
