@@ -214,6 +214,14 @@ def test_it_is_listed_with_its_package_and_what_it_offers(outside: Outside) -> N
     assert found["shopify"]["package"] == "trueup"
 
 
+def test_the_template_of_a_new_one_is_in_the_package(outside: Outside, tmp_path: Path) -> None:
+    ended = outside.trueup("connectors", "new", "zed", "--marketplace", "--channel", "--to", str(tmp_path), "--json")
+    assert ended.returncode == 0, ended.stderr
+    # Whatever pip compiled beside it is left where it is.
+    assert {path.suffix for path in tmp_path.rglob("*.*")} == {".md", ".py", ".toml", ".typed"}
+    assert len(json.loads(ended.stdout)["files"]) == 11
+
+
 @pytest.fixture
 def package(outside: Outside) -> Iterator[Path]:
     """The module of the installed connector that its entry point names: as it was, afterwards."""
