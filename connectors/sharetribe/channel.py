@@ -158,7 +158,7 @@ class SharetribeChannel:
         unreadable: list[UnreadableOrder] = []
         for element in due:
             try:
-                order = sales.order(resources.as_resource(element), included, self._settings, fetched_at=asked_at)
+                order = self._holding(element, included, asked_at)
             except ShapeError as error:
                 unreadable.append(_unreadable(element, error))
             else:
@@ -187,6 +187,13 @@ class SharetribeChannel:
         )
         with self._client.reading(what):
             return answer, resources.elements(answer)
+
+    def _holding(self, element: Any, included: resources.Included, asked_at: datetime) -> Order:
+        """One entry of the list, which was asked for nothing but what holds stock. Raises `ShapeError`."""
+        order = sales.order(resources.as_resource(element), included, self._settings, fetched_at=asked_at)
+        if not order.lines and order.excluded is None:
+            raise ShapeError("it shows no stock reservation")
+        return order
 
     def _down_to(self, since: datetime, found: Sequence[Any]) -> tuple[list[Any], bool]:
         """Of a page, what was changed at or after `since`, or does not say when; and whether nothing follows.

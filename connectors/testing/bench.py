@@ -9,9 +9,7 @@ import httpx
 
 from connectors.budget import LocalBudgets
 from connectors.clock import Clock
-from connectors.contract import (
-    Marketplace,
-)
+from connectors.contract import Marketplace
 from connectors.http import Timeouts, Toolbox
 from connectors.testing.sandboxes import CanBeCarried, ChannelSandbox, MarketplaceSandbox
 from connectors.testing.verdict import NotShown

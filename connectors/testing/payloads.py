@@ -33,9 +33,7 @@ class PayloadCases:
     def test_fields_nobody_knows_change_nothing(self, bench: ReadingBench[Any]) -> None:
         for reading in bench.readings():
             before = reading.fact(reading.undisturbed())
-            bench.wire.fail(rewritten(json_body(with_new_fields)))
-            result = reading.outcome()
-            bench.wire.mend()
+            result = bench.spoilt(reading, rewritten(json_body(with_new_fields)))
             require(
                 not isinstance(result, ConnectorError) and reading.fact(result) == before,
                 "vendors add fields any day: what is not known is passed over",
@@ -97,9 +95,7 @@ class PayloadCases:
     def _of_every_size(bench: ReadingBench[Any], reading: Reading) -> None:
         reading.undisturbed()
         for swap in swaps():
-            bench.wire.fail(rewritten(swap.rewrite))
-            result = reading.outcome()
-            bench.wire.mend()
+            result = bench.spoilt(reading, rewritten(swap.rewrite))
             if isinstance(result, ConnectorError):
                 complaint = f"it is refused: {result}" if swap.must_be_read else None
             else:
@@ -122,9 +118,7 @@ class PayloadCases:
         what: str,
         mend: str,
     ) -> None:
-        bench.wire.fail(rewritten(json_body(spoil)))
-        result = reading.outcome()
-        bench.wire.mend()
+        result = bench.spoilt(reading, rewritten(json_body(spoil)))
         complaint = None if isinstance(result, ConnectorError) else reading.complaint(before, result)
         require(
             complaint is None,

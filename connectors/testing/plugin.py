@@ -27,10 +27,9 @@ def pytest_runtest_makereport(
         if known is None or {case, lacks} & {*known, ANOTHER_GUARD}:
             report.user_properties.append((_REASON, reason))
         else:
+            name = f"{lacks} or {case}" if lacks else case
             report.outcome = "failed"
-            report.longrepr = (
-                f"{case} is not shown: {reason}. Give the sandbox what it lacks, or name it in `not_shown`"
-            )
+            report.longrepr = f"{case} is not shown: {reason}. Give what is lacking, or name {name} in `not_shown`"
     elif known is not None and case in known and report.when == "call" and report.passed and not _reason(report):
         report.outcome = "failed"
         report.longrepr = f"{case} is shown: take it out of `not_shown`, so that it stays so"

@@ -12,7 +12,8 @@ from connectors.errors import ConnectorError
 from connectors.http import Timeouts
 from connectors.testing.bench import Bench, S
 from connectors.testing.numbers import Swap
-from connectors.testing.verdict import outcome, require, value
+from connectors.testing.verdict import ContractBroken, E, outcome, require, told, value
+from connectors.testing.wire import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,31 @@ class ReadingBench(Bench[S], ABC):
         return None if swap.may_be_read and units == swap.units else f"it was read as {units} units"
 
     def requests_of(self, reading: Reading) -> int:
-        """How many requests a reading takes; at least one."""
+        """How many requests an undisturbed reading takes."""
         before = len(self.wire.sent)
         reading.undisturbed()
-        count = len(self.wire.sent) - before
+        return len(self.wire.sent) - before
+
+    def spoilt(
+        self, reading: Reading, fault: Fault, *, times: int | None = None, skip: int = 0
+    ) -> Any | ConnectorError:
+        """What a reading comes to while this goes wrong with its requests: a value or an error."""
+        struck = self.wire.struck
+        self.wire.fail(fault, times=times, skip=skip)
+        result = reading.outcome()
+        self.wire.mend()
         require(
-            count,
+            self.wire.struck > struck,
             "a connector calls out through the transport of its toolbox",
-            seen=f"{reading.name} gave an answer, but no request passed the wire",
+            seen=f"{reading.name} came to {told(result)}, but no request of it passed the wire",
             mend="open the connector with connectors.http.Http(toolbox, ...): it brings budgets, retries and time-outs",
         )
-        return count
+        return result
+
+    def refused(self, reading: Reading, fault: Fault, expected: type[E], *, when: str, promise: str, mend: str) -> E:
+        """The error that a reading has to come to while this goes wrong."""
+        result = self.spoilt(reading, fault)
+        if isinstance(result, expected):
+            return result
+        seen = f"{reading.name}, {when}, came to {told(result)} instead of {expected.__name__}"
+        raise ContractBroken(promise, seen=seen, mend=mend)

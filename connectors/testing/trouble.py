@@ -62,9 +62,7 @@ class TroubleCases:
     def test_trouble_that_passes_is_not_noticed(self, bench: ReadingBench[Any], trouble: str) -> None:
         for reading in bench.readings():
             before = reading.fact(reading.undisturbed())
-            bench.wire.fail(PASSING[trouble], times=2)
-            result = reading.outcome()
-            bench.wire.mend()
+            result = bench.spoilt(reading, PASSING[trouble], times=2)
             require(
                 not isinstance(result, ConnectorError) and reading.fact(result) == before,
                 READS_ARE_RETRIED + ": what passes is not noticed",
@@ -78,11 +76,11 @@ class TroubleCases:
         fault, expected = STAYING[trouble]
         for reading in bench.readings():
             before = reading.fact(reading.undisturbed())
-            bench.wire.fail(fault)
-            error = error_of(
-                reading.ask,
-                f"{reading.name}, all its requests troubled ({trouble}),",
-                expected=expected,
+            error = bench.refused(
+                reading,
+                fault,
+                expected,
+                when=f"all its requests troubled ({trouble})",
                 promise=f"what does not pass is told as what it is: {expected.__name__}",
                 mend="let the errors of Http.read through; make no value of them, nor another error",
             )
@@ -92,7 +90,6 @@ class TroubleCases:
                 seen=f"{said(error)}, of nobody",
                 mend="give Http and every error you raise yourself the account's name",
             )
-            bench.wire.mend()
             # A penalty that the vendor asked for is over by then.
             bench.clock.advance(120)
             require(
@@ -119,11 +116,11 @@ class TroubleCases:
     def test_a_long_retry_after_is_handed_on(self, bench: ReadingBench[Any]) -> None:
         for reading in bench.readings():
             reading.undisturbed()
-            bench.wire.fail(throttled(1800))
-            error = error_of(
-                reading.ask,
-                reading.name,
-                expected=RateLimited,
+            error = bench.refused(
+                reading,
+                throttled(1800),
+                RateLimited,
+                when="told to come back in 1800 s",
                 promise="RateLimited says when to come back",
                 mend="let the RateLimited of Http.read through as it is",
             )
@@ -133,7 +130,6 @@ class TroubleCases:
                 seen=f"the vendor asked for 1800 s, the error says {error.retry_after_seconds}",
                 mend="let the RateLimited of Http.read through as it is",
             )
-            bench.wire.mend()
             bench.clock.advance(3600)
 
     def test_refused_credentials_are_unauthorized(self, bench: ReadingBench[Any]) -> None:
@@ -197,9 +193,7 @@ class TroubleCases:
         for reading in bench.readings():
             before = reading.undisturbed()
             for position in range(min(bench.requests_of(reading), 4)):
-                bench.wire.fail(fault, skip=position)
-                result = reading.outcome()
-                bench.wire.mend()
+                result = bench.spoilt(reading, fault, skip=position)
                 bench.clock.advance(60)
                 complaint = None if isinstance(result, ConnectorError) else reading.complaint(before, result)
                 require(
@@ -240,9 +234,7 @@ class TroubleCases:
 
         for reading in bench.readings():
             reading.undisturbed()
-            bench.wire.fail(echo)
-            result = reading.outcome()
-            bench.wire.mend()
+            result = bench.spoilt(reading, echo)
             bench.clock.advance(60)
             told = f"{result} {result!r}" if isinstance(result, ConnectorError) else ""
             require(

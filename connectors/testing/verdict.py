@@ -67,6 +67,12 @@ def outcome(call: Callable[[], T], doing: str) -> T | ConnectorError:
         return error
     except (AssertionError, pytest.skip.Exception):  # a verdict of the sandbox or the kit
         raise
+    except NotImplementedError as error:
+        raise ContractBroken(
+            "a connector does what the protocols say whose methods it has",
+            seen=f"{doing} is not written yet ({said(error)})",
+            mend="write it; an ability that the vendor does not have is declared by leaving the methods out",
+        ) from error
     except Exception as error:
         raise ContractBroken(
             "every answer becomes a value or one of the errors of connectors.errors",

@@ -28,6 +28,12 @@ def slip_in(world: World, action: Callable[[], object]) -> None:
     world.marketplace.before_adjust = once
 
 
+def make_unreadable(world: World, *sales: str) -> None:
+    """These sales, and no others."""
+    assert isinstance(world.marketplace, AbsoluteMarketplace)
+    world.marketplace.unreadable_sales = sales
+
+
 def settle_down(world: World, minutes: int = 10) -> None:
     for _ in range(minutes):
         world.services.sweeper.sweep()
@@ -51,6 +57,48 @@ def test_a_sale_that_a_write_overwrote_is_told_with_its_units(world: World) -> N
     Decisions(world.store, world.clock, world.services.anomalies).accept_total("L", by="ada", reason="counted")
     settle_down(world)
     assert (world.total(), world.anomalies()) == (5, [])
+
+
+def test_a_sale_that_cannot_be_read_is_told_and_judged_once_it_can(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    slip_in(world, lambda: world.marketplace.buy("L", 2))
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    [sale] = world.marketplace.stock_model.reservations
+    make_unreadable(world, sale)
+    settle_down(world)
+    assert world.anomalies() == ["unreadable-sale"]
+    ((order_id, message),) = world.rows(Anomaly.order_id, Anomaly.message)
+    assert (order_id, "it has no status" in message) == (sale, True)
+    make_unreadable(world)
+    settle_down(world)
+    assert world.anomalies() == ["sale-at-risk"]
+    Decisions(world.store, world.clock, world.services.anomalies).accept_total("L", by="ada", reason="counted")
+    settle_down(world, minutes=60)
+    assert world.anomalies() == []
+
+
+def test_an_unreadable_sale_is_asked_for_more_and_more_seldom_and_what_a_person_judged_stays_so(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    slip_in(world, lambda: world.marketplace.buy("L", 2))
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    settle_down(world)
+    Decisions(world.store, world.clock, world.services.anomalies).accept_total("L", by="ada", reason="counted")
+    world.marketplace.buy("L", 1)
+    make_unreadable(world, list(world.marketplace.stock_model.reservations)[-1])
+    slip_in(world, lambda: None)
+    world.sell("2", {"A": 1})
+    settle_down(world, minutes=60)
+    asked = world.marketplace.count("sales")
+    settle_down(world, minutes=60)
+    # At most one every five minutes, and fewer in the second hour.
+    assert 0 < world.marketplace.count("sales") - asked <= 10
+    make_unreadable(world)
+    settle_down(world, minutes=30)
+    assert world.anomalies() == ["sale-at-risk"]
 
 
 def test_sales_at_other_times_and_of_other_listings_are_not_told(world: World) -> None:

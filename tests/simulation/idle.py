@@ -34,17 +34,25 @@ DUE = {
 }
 
 
+OVERWRITING = (
+    "EXISTS (SELECT 1 FROM operations WHERE kind = 'stock' AND id >"
+    " coalesce((SELECT CAST(value AS INTEGER) FROM cursors WHERE name = 'overwrites'), 0))"
+)
+
+
 class Idle:
     """Tells which messages are worth delivering."""
 
-    def __init__(self, database: Database, clock: VirtualClock, random: Random) -> None:
+    def __init__(self, database: Database, clock: VirtualClock, random: Random, *, overwrites: bool) -> None:
+        """`overwrites`: whether a stock write is looked at once more later, because it may have met a sale."""
         self._database = database
         self._clock = clock
         self._random = random
+        self._due = {**DUE, schedule.UPKEEP: f"{DUE[schedule.UPKEEP]} OR {OVERWRITING}"} if overwrites else DUE
 
     def would_find_something(self, message: Message) -> bool:
         """Whether this message finds work; sometimes also of one that does not."""
-        due = DUE.get(message.task)
+        due = self._due.get(message.task)
         if due is None or self._random.random() < GOES_THROUGH:
             return True
         now = (self._clock.now() + MARGIN).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -9,15 +9,14 @@ from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel
 
-from config.settings import Settings
+from config.settings import ChannelSettings, MarketplaceSettings, Settings
 from connectors.budget import Priority, Scope
 from connectors.clock import Clock
+from connectors.contract import Channel, Marketplace
 from connectors.errors import RateLimited
 from connectors.http import Toolbox
-from connectors.sharetribe.marketplace import SharetribeMarketplace
-from connectors.shopify.channel import ShopifyChannel
+from connectors.registry import connector
 from tests.simulation.broker import Bell, Broker, Message
 from tests.simulation.database import SimulatedStore
 from tests.simulation.network import Answer, Network, ask
@@ -81,17 +80,21 @@ class Surroundings:
             store=self.store,
             executor=SideBySide(self.scheduler, process),
             randomness=random,
-            marketplace=SharetribeMarketplace(_options(self.settings.marketplace.options), toolbox),
-            channels={
-                name: ShopifyChannel(name, _options(channel.options), toolbox)
-                for name, channel in self.settings.channels.items()
-            },
+            marketplace=_marketplace(self.settings.marketplace, toolbox),
+            channels={name: _channel(name, channel, toolbox) for name, channel in self.settings.channels.items()},
         )
 
 
-def _options(options: BaseModel) -> Any:
-    """A connector's own settings, of whichever class they are."""
-    return options
+def _marketplace(settings: MarketplaceSettings, toolbox: Toolbox) -> Marketplace:
+    opens = connector(settings.connector).open_marketplace
+    assert opens is not None, "a marketplace of a pairing is one"
+    return opens(settings.options, toolbox)
+
+
+def _channel(name: str, settings: ChannelSettings, toolbox: Toolbox) -> Channel:
+    opens = connector(settings.connector).open_channel
+    assert opens is not None, "a shop of a pairing is a channel"
+    return opens(name, settings.options, toolbox)
 
 
 class Host:

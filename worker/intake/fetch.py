@@ -15,7 +15,8 @@ from connectors.errors import ConnectorError, RateLimited, Unauthorized, Unavail
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
-from worker.intake.service import LOOKS_AFTER, Intake, failure_reason, parked_order
+from worker.intake.findings import failure_reason, parked_order
+from worker.intake.service import LOOKS_AFTER, Intake
 from worker.store import StorageUnavailable, Store
 from worker.store.tables import HoldScope
 

@@ -12,8 +12,9 @@ import structlog
 from connectors.clock import Clock
 from connectors.contract import FileEntry, Order, OrderFiles
 from worker.intake import repository
+from worker.intake.findings import failure_reason
 from worker.intake.poll import LONGEST_PUT_OFF
-from worker.intake.service import Intake, TakenIn, failure_reason
+from worker.intake.service import Intake, TakenIn
 from worker.store import StorageUnavailable, Store
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,8 @@ from connectors.errors import ConnectorError
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
-from worker.intake.service import Intake, failure_reason, parked_order
+from worker.intake.findings import failure_reason, parked_order
+from worker.intake.service import Intake
 from worker.intake.snapshots import NEVER_SEEN, digest
 from worker.store import StorageUnavailable, Store, Transaction, cursors
 from worker.store.tables import HoldScope

@@ -33,8 +33,9 @@ from worker.holds import ActiveHolds, Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
 from worker.reconcile.findings import outcome_unknown, unreadable_fingerprint, unreadable_listing
+from worker.reconcile.logs import LATE_FOR
 from worker.reconcile.repository import Intent
-from worker.reconcile.settle import LATE_FOR, as_read
+from worker.reconcile.settle import as_read
 from worker.store import Store, Transaction
 from worker.store.tables import HoldScope, OperationKind, OperationState
 from worker.store.totals import note_totals

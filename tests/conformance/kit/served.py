@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +19,7 @@ from connectors.http import Toolbox
 from connectors.registry import Connector, connector
 from connectors.sandbox.serve import serve
 from connectors.testing import Delivery, VirtualClock
+from tests.conformance.shopify_sandbox.api import until
 
 
 class Served:
@@ -83,11 +83,3 @@ def served(kind: Callable[..., Any], options: Any, create_app: Callable[[Any, Vi
 def installed(name: str) -> Connector:
     """As the worker finds it."""
     return connector(name)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Poll a condition, within twenty seconds."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)

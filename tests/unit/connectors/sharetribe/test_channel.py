@@ -194,6 +194,15 @@ def test_one_that_cannot_be_read_does_not_stop_its_neighbours(vendor: Vendor, ch
     assert [each.order_id for each in found.unreadable] == ["transaction-2", None, "transaction-3"]
 
 
+def test_one_listed_as_holding_stock_that_shows_no_reservation_is_told(
+    vendor: Vendor, channel: SharetribeChannel
+) -> None:
+    vendor.answers(*LIST, page([transaction("transaction-2", reservation=None), transaction()], [reservation()]))
+    found = channel.orders(channel.cursor_at(START))
+    assert [each.order_id for each in found.orders] == ["transaction-1"]
+    assert [each.order_id for each in found.unreadable] == ["transaction-2"]
+
+
 def test_an_event_that_cannot_be_read_does_not_stop_its_neighbours(vendor: Vendor, channel: SharetribeChannel) -> None:
     vendor.answers(*LIST, page([]))
     odd = event(6, "transaction/initiated", transaction("transaction-2"))

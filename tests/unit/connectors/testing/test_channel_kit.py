@@ -205,6 +205,16 @@ class SendsReadsOnce(ToyChannel):
         return parse_json(response, account="toy")
 
 
+class CallsOutByItself(ToyChannel):
+    def orders(self, cursor: str) -> OrderPage:
+        return OrderPage((), cursor, more=False)
+
+
+class IsNotWritten(ToyChannel):
+    def orders(self, cursor: str) -> OrderPage:
+        raise NotImplementedError("orders")
+
+
 class HidesTrouble(ToyChannel):
     def orders(self, cursor: str) -> OrderPage:
         try:
@@ -359,6 +369,8 @@ class NoStatus(ToyChannel):
             "left out",
         ),
         (SendsReadsOnce, "test_trouble_that_passes_is_not_noticed", ("500",), "retried", "OutcomeUnknown"),
+        (CallsOutByItself, "test_trouble_that_passes_is_not_noticed", ("500",), "through the transport", "no request"),
+        (IsNotWritten, "test_an_empty_page_leads_on", (), "protocols say", "not written yet"),
         (HidesTrouble, "test_trouble_that_stays_is_told_and_passes", ("unreachable",), "Unavailable", "OrderPage"),
         (ForgetsWhose, "test_trouble_that_stays_is_told_and_passes", ("unreachable",), "the account", "of nobody"),
         (ForgetsWhen, "test_a_long_retry_after_is_handed_on", (), "when to come back", "None"),
