@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,15 @@ def test_a_broken_one_is_told_beside_the_others(trueup: Command, broken: None) -
 
 
 def test_one_that_is_passed_over_is_told(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    sentence = "the connector 'shopify' (better:CONNECTOR) of better 1 is not used: its name is taken; rename it"
-    monkeypatch.setattr(registry, "passed_over", lambda: [sentence])
+    places = [EntryPoint("shopify", "better:CONNECTOR", registry.GROUP)]
+    monkeypatch.setattr(registry, "entry_points", lambda *, group: places)
+    problem = "the connector 'shopify' (better:CONNECTOR) is not used: that name is a built-in connector's"
+    remedy = "rename it in its package, or remove the package"
     listed = trueup.bare("connectors")
-    assert (listed.code, listed.err) == (1, f"{sentence}\n")
-    monkeypatch.setattr("worker.status.doctor.passed_over", lambda: [sentence])
+    assert (listed.code, listed.err) == (1, f"{problem}; {remedy}\n")
     checks = trueup("doctor", "--json").json["checks"]
     (told,) = [check for check in checks if check["subject"] == "connectors"]
-    assert (told["ok"], told["remedy"]) == (False, "rename it")
+    assert (told["ok"], told["detail"], told["remedy"]) == (False, problem, remedy)
 
 
 def test_a_channel_of_a_broken_connector_is_set_aside_and_the_rest_goes_on(corner: Command) -> None:
