@@ -129,6 +129,9 @@ def test_an_order_is_as_old_as_the_first_unit_it_took() -> None:
         (transaction(createdAt="2026-01-01T09:00:00"), [reservation()]),
         ({"id": "transaction-1", "type": "transaction"}, [reservation()]),
         ({**transaction(), "relationships": None}, [reservation()]),
+        ({**transaction(), "relationships": {"customer": {"data": None}}}, [reservation()]),
+        ({**transaction(), "relationships": {"stockReservation": {"links": {}}}}, [reservation()]),
+        ({**transaction(), "relationships": {"stockReservation": ["reservation-1"]}}, [reservation()]),
         ({name: part for name, part in transaction().items() if name != "relationships"}, [reservation()]),
     ],
 )
