@@ -135,6 +135,16 @@ class MarketplaceSettings(Section):
     options: SerializeAsAny[BaseModel]
 
 
+class Unusable(Section):
+    """In place of a channel's options: its connector is installed, but broken, so nobody can say what they mean.
+
+    The channel stands still and says why; the others go on. A marketplace cannot stand still: there it is a problem of
+    the configuration.
+    """
+
+    reason: str
+
+
 class ChannelSettings(Section):
     """One account on an external system where sales happen. `options` are the connector's own settings."""
 

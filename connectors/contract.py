@@ -20,6 +20,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import BinaryIO, Protocol, runtime_checkable
 
+VERSION = 1
+"""Of this contract. It grows when a connector that fulfilled the former one would not fulfil this one."""
+
 MAX_QUANTITY = 2**63 - 1
 """The largest quantity the store can hold; a connector turns anything beyond it into `Unreadable`."""
 

@@ -13,14 +13,16 @@ from datetime import timedelta
 from itertools import permutations
 
 import httpx
+import structlog
 
-from config.settings import ChannelSettings, Settings, secrets_of
+from config.settings import ChannelSettings, Settings, Unusable, secrets_of
 from connectors.budget import Budgets, LocalBudgets
 from connectors.clock import Clock, SystemClock
 from connectors.contract import Channel, Marketplace, Polled
 from connectors.http import Toolbox
+from connectors.opening import open_channel, open_marketplace
 from connectors.redis_budget import RedisBudgets
-from connectors.registry import connector
+from connectors.registry import BrokenConnectorError
 from worker.alerts import Anomalies
 from worker.alerts.sender import AlertSender
 from worker.breaker import Breakers
@@ -37,6 +39,7 @@ from worker.reconcile.service import Policy, Reconciler
 from worker.reconcile.settle import Settler
 from worker.recovery.service import Recovery
 from worker.recovery.signs import Signs
+from worker.set_aside import SetAside
 from worker.store import Store
 from worker.store.tables import HoldReason, HoldScope
 from worker.upkeep.closing import ClosingPolicy
@@ -44,6 +47,8 @@ from worker.upkeep.feed import FeedFollower
 from worker.upkeep.keeper import Keeper
 from worker.upkeep.overwrites import Overwrites
 from worker.upkeep.sweep import Sweeper
+
+log = structlog.get_logger(__name__)
 
 
 class Services:
@@ -82,7 +87,9 @@ class Services:
         )
         self.executor = executor or ThreadPoolExecutor(settings.worker.in_flight, thread_name_prefix="call")
         self.marketplace_name = settings.marketplace.name
-        self.marketplace = marketplace or _open_marketplace(settings, toolbox)
+        self.marketplace = marketplace or open_marketplace(
+            settings.marketplace.connector, settings.marketplace.options, toolbox
+        )
         self.channels: Mapping[str, Channel] = channels or {
             name: _open_channel(name, channel, toolbox) for name, channel in settings.channels.items()
         }
@@ -245,13 +252,14 @@ def _sharing_a_secret(channels: Mapping[str, ChannelSettings]) -> frozenset[str]
     return frozenset(one for one, other in permutations(held, 2) if held[one] & held[other])
 
 
-def _open_marketplace(settings: Settings, toolbox: Toolbox) -> Marketplace:
-    opened = connector(settings.marketplace.connector).open_marketplace
-    assert opened is not None  # noqa: S101  the settings were validated against the registry
-    return opened(settings.marketplace.options, toolbox)
-
-
 def _open_channel(name: str, channel: ChannelSettings, toolbox: Toolbox) -> Channel:
-    opened = connector(channel.connector).open_channel
-    assert opened is not None  # noqa: S101  the settings were validated against the registry
-    return opened(name, channel.options, toolbox)
+    """A channel, or what stands for one: a broken package must not keep the other channels from being served."""
+    if isinstance(channel.options, Unusable):
+        reason = channel.options.reason
+    else:
+        try:
+            return open_channel(channel.connector, name, channel.options, toolbox)
+        except BrokenConnectorError as error:
+            reason = str(error)
+    log.error("channel_set_aside", channel=name, reason=reason)
+    return SetAside(name, reason)

@@ -8,6 +8,7 @@ import typer
 import typer.core
 
 from worker.cli import decide, look, recover, serving, setup, tryout, work
+from worker.cli.connectors import connectors
 from worker.cli.context import examples
 from worker.cli.exits import MEANINGS, explained
 from worker.cli.imports import imports
@@ -93,7 +94,7 @@ app.command(
     rich_help_panel=TRY,
     epilog=examples("trueup sandbox sharetribe --port 8081", "trueup sandbox shopify --options '{\"seed\": 7}'"),
 )(tryout.sandbox)
-app.command(rich_help_panel=TRY, epilog=examples("trueup connectors", "trueup connectors --json"))(tryout.connectors)
+app.add_typer(connectors, name="connectors", rich_help_panel=TRY)
 app.command(rich_help_panel=TRY, epilog=examples("trueup version"))(tryout.version)
 
 

@@ -78,9 +78,9 @@ class Accounts:
             self._anomalies.open(
                 Finding(
                     Kind.UNUSABLE_ANSWER,
-                    f"The {scope.value} {name} answers, but what is new there cannot be read: {error}. It is asked"
-                    " again from time to time, and goes on by itself; look at its settings, the vendor's status page"
-                    " and whether an upgrade of trueup knows this answer.",
+                    f"What is new on the {scope.value} {name} cannot be read: {error}. It is asked again from time to"
+                    " time, and goes on by itself; look at its settings, the vendor's status page and whether an"
+                    " upgrade of trueup knows this answer.",
                     channel=channel,
                     key=name,
                 )

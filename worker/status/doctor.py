@@ -11,6 +11,7 @@ from kombu import Connection
 
 from connectors.contract import Channel, Check, Hooks, Located, Polled
 from connectors.errors import ConnectorError
+from connectors.registry import passed_over
 from worker.housekeeping import hook_address
 from worker.store import StorageUnavailable
 from worker.store.migrate import standing
@@ -51,6 +52,9 @@ class Doctor:
             stored = stored and check.ok
             yield Examined("database", check)
         yield Examined("broker", self._broker())
+        for sentence in passed_over():
+            problem, _, remedy = sentence.partition("; ")
+            yield Examined("connectors", Check("names", False, problem, remedy))
         name = services.marketplace_name
         yield from self._account(HoldScope.MARKETPLACE, name, self._checks(services.marketplace.check), stored=stored)
         if not services.channels:

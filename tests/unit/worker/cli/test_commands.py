@@ -454,13 +454,6 @@ def test_processes_that_share_no_broker_say_what_to_set(trueup: Command, command
 # --- trying out -------------------------------------------------------------------------------------------------
 
 
-def test_the_connectors_and_what_they_offer(trueup: Command) -> None:
-    found = {entry["name"]: entry for entry in trueup.bare("connectors", "--json").json["connectors"]}
-    assert found["sharetribe"]["marketplace"]
-    assert found["shopify"]["channel"]
-    assert "shopify" in trueup.bare("connectors").out
-
-
 def test_the_version(trueup: Command) -> None:
     assert trueup.bare("version", "--json").json["trueup"] == "0.1.0"
     assert trueup.bare("version").out.startswith("trueup 0.1.0")
