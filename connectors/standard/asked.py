@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -85,7 +84,7 @@ class AskedChannel(StandardChannel):
             base_url=base_url,
             headers={"authorization": f"Bearer {token.get_secret_value()}"} if token else {},
         )
-        self._scopes = (Scope(f"standard:{urlsplit(self._where).netloc}", None, in_flight=CALLS_AT_ONCE),)
+        self._scopes = (Scope(f"standard:{name}", None, in_flight=CALLS_AT_ONCE),)
 
     @property
     def calls(self) -> int:

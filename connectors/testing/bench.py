@@ -14,7 +14,7 @@ from connectors.http import Timeouts, Toolbox
 from connectors.testing.sandboxes import CanBeCarried, ChannelSandbox, MarketplaceSandbox
 from connectors.testing.verdict import NotShown
 from connectors.testing.wire import Wire
-from connectors.transport import CONNECTIONS
+from connectors.transport import MAX_CONNECTIONS
 
 MAX_PAGES = 500
 """No case has as many; who needs more goes in circles."""
@@ -68,4 +68,4 @@ class Bench(Generic[S]):
 def _way_to(sandbox: object) -> httpx.BaseTransport:
     if isinstance(sandbox, CanBeCarried):
         return sandbox.transport
-    return httpx.HTTPTransport(trust_env=False, limits=CONNECTIONS)
+    return httpx.HTTPTransport(trust_env=False, limits=httpx.Limits(max_connections=MAX_CONNECTIONS))
