@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,7 +33,7 @@ class Mood(StrEnum):
     ENDLESS = "endless"
     """A body without an end, as fast as it is read."""
     BOMB = "bomb"
-    """A few kilobytes that unpack to gigabytes."""
+    """A few kilobytes that unpack to many megabytes."""
     REDIRECTS = "redirects"
     """To itself."""
     HTML = "html"
@@ -101,7 +102,7 @@ class Shops:
                 while True:
                     yield PIECE
             case Mood.BOMB:
-                packed = gzip.compress(b" " * 256 * 1024 * 1024)
+                packed = _bomb()
                 yield HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed) + packed
             case Mood.REDIRECTS:
                 where = f"{self.url}/{shop}/orders".encode()
@@ -113,6 +114,12 @@ class Shops:
                 yield HEAD + b'content-length: 1000\r\n\r\n{"orders": ['
             case Mood.GARBAGE:
                 yield b"\x00\xff\x16\x03 no such protocol \r\n\r\n" * 20
+
+
+@cache
+def _bomb() -> bytes:
+    # Packed once: whoever packs it keeps every other shop of this thread waiting.
+    return gzip.compress(b" " * 64 * 1024 * 1024, compresslevel=1)
 
 
 @asynccontextmanager
