@@ -220,6 +220,10 @@ class WorkerSettings(Section):
 
     threads: PositiveInt = Field(8, description="tasks one process runs at once")
     in_flight: PositiveInt = Field(10, description="vendor calls one process has open at once")
+    channels: PositiveInt = Field(16, description="channels one process visits at once; slow ones stand aside")
+    call_seconds: Interval = Field(
+        120, description="seconds one call to a vendor may take in all, with its repetitions"
+    )
 
 
 class AlertSettings(Section):

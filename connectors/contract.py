@@ -10,6 +10,9 @@ Rules for every implementation:
 * Reads are retried inside the connector. A write is sent at most once per call.
 * Quantities are Python integers that fit 64 signed bits; times are aware and in UTC; ids are the vendor's, as text.
 * Methods may be called from several threads at once.
+* A call comes back: it waits for nothing without a bound. `connectors.http` keeps to `connectors.deadline` for it.
+* What is handed over is checked before it is booked (`worker.intake.boundary`): an order of more than 10,000 lines is
+  parked, a cursor of more than 65,536 characters, or one that leads back to where it was, ends the call.
 """
 
 from __future__ import annotations

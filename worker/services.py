@@ -7,10 +7,10 @@ the web room start it. Build it after a fork, one per process.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
-from itertools import permutations
 
 import httpx
 
@@ -33,6 +33,7 @@ from worker.intake.importing import Importer
 from worker.intake.inbox import Inbox
 from worker.intake.poll import Poller
 from worker.intake.service import Intake
+from worker.lanes import Threads
 from worker.reconcile.service import Policy, Reconciler
 from worker.reconcile.settle import Settler
 from worker.recovery.service import Recovery
@@ -81,6 +82,7 @@ class Services:
             on_call=self.calls.record,
         )
         self.executor = executor or ThreadPoolExecutor(settings.worker.in_flight, thread_name_prefix="call")
+        self.visitors = executor or Threads()
         self.marketplace_name = settings.marketplace.name
         self.marketplace = marketplace or _open_marketplace(settings, toolbox)
         self.channels: Mapping[str, Channel] = channels or {
@@ -114,7 +116,14 @@ class Services:
         )
         self.holds = Holds(store, clock)
         self.breakers = Breakers(store, clock, self.anomalies, self.holds, probe=lease)
-        self.accounts = Accounts(store, self.holds, self.anomalies, self.breakers)
+        self.accounts = Accounts(
+            store,
+            clock,
+            self.holds,
+            self.anomalies,
+            self.breakers,
+            call_seconds=self.settings.worker.call_seconds,
+        )
         self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))
         self.inbox = Inbox(
             store,
@@ -195,39 +204,40 @@ class Services:
     def register_channels(self) -> None:
         """Make the configured channels known to the database; a new one starts in shadow. Idempotent."""
         now = self.clock.now()
+        channels = self.settings.channels
         with self.store.write() as transaction:
-            for name, channel in self.settings.channels.items():
-                if intake_repository.channel(transaction, name) is None:
-                    intake_repository.ensure_channel(
-                        transaction,
-                        {
-                            "name": name,
-                            "seller_id": channel.seller,
-                            # Vendors stamp whole seconds: an order of this very second must not seem older.
-                            "counted_from": channel.counted_from or now.replace(microsecond=0),
-                            "created_at": now,
-                        },
-                    )
-                    if self.settings.policy.confirm_new_channels:
-                        self.holds.place_in(
-                            transaction,
-                            HoldReason.SHADOW,
-                            HoldScope.CHANNEL,
-                            name,
-                            "a new channel: look at `trueup plan`, then confirm with"
-                            f" `trueup holds lift channel {name}`",
-                        )
-                if channel.paused:
+            known = intake_repository.known_channels(transaction)
+            new = [channel for name, channel in channels.items() if name not in known]
+            intake_repository.ensure_channels(
+                transaction,
+                [
+                    {
+                        "name": channel.name,
+                        "seller_id": channel.seller,
+                        # Vendors stamp whole seconds: an order of this very second must not seem older.
+                        "counted_from": channel.counted_from or now.replace(microsecond=0),
+                        "created_at": now,
+                    }
+                    for channel in new
+                ],
+            )
+            if self.settings.policy.confirm_new_channels:
+                for channel in new:
                     self.holds.place_in(
-                        transaction, HoldReason.PAUSED, HoldScope.CHANNEL, name, "paused in the configuration"
+                        transaction,
+                        HoldReason.SHADOW,
+                        HoldScope.CHANNEL,
+                        channel.name,
+                        "a new channel: look at `trueup plan`, then confirm with"
+                        f" `trueup holds lift channel {channel.name}`",
                     )
-                else:
-                    self.holds.lift_in(
-                        transaction, HoldScope.CHANNEL, name, by="the configuration", reason=HoldReason.PAUSED
-                    )
+            self.holds.pause_as_configured_in(
+                transaction, {name for name, channel in channels.items() if channel.paused}
+            )
 
     def close(self) -> None:
         """Close connections and threads; what was leased is picked up again when its lease ends."""
+        self.visitors.shutdown()
         self.executor.shutdown(wait=True, cancel_futures=True)
         # A marketplace's `close` closes a listing: what ends its connections is named otherwise.
         for end in (
@@ -242,7 +252,8 @@ class Services:
 def _sharing_a_secret(channels: Mapping[str, ChannelSettings]) -> frozenset[str]:
     """The channels that hold a secret another one holds too, as shops of one app do."""
     held = {name: secrets_of(channel.options) for name, channel in channels.items()}
-    return frozenset(one for one, other in permutations(held, 2) if held[one] & held[other])
+    times = Counter(secret for secrets in held.values() for secret in secrets)
+    return frozenset(name for name, secrets in held.items() if any(times[secret] > 1 for secret in secrets))
 
 
 def _open_marketplace(settings: Settings, toolbox: Toolbox) -> Marketplace:

@@ -28,7 +28,8 @@ DUE = {
     schedule.FEED: "SELECT NOT EXISTS (SELECT 1 FROM ticks WHERE name = 'feed' AND next_at > :now)",
     schedule.SWEEP: "SELECT NOT EXISTS (SELECT 1 FROM ticks WHERE name = 'sweep' AND next_at > :now)",
     schedule.POLL: "SELECT EXISTS (SELECT 1 FROM channels c WHERE NOT EXISTS"
-    " (SELECT 1 FROM ticks t WHERE t.name = 'poll:' || c.name AND t.next_at > :now))",
+    " (SELECT 1 FROM ticks t WHERE t.name = 'poll:' || c.name AND t.next_at > :now))"
+    " OR EXISTS (SELECT 1 FROM orders WHERE fetch_at <= :now)",
     schedule.HOUSEKEEPING: "SELECT EXISTS (SELECT 1 FROM orders WHERE look_at <= :now)"
     " OR EXISTS (SELECT 1 FROM deliveries WHERE raw AND kept IS NOT NULL AND received_at < datetime(:now, '-7 days'))",
 }

@@ -48,7 +48,8 @@ class Operator(Host):
         def work() -> None:
             self.services.register_channels()
             self.services.sweeper.sweep()
-            Housekeeping(self.services).check_subscriptions()
+            for name in self.services.channels:
+                Housekeeping(self.services).check_subscriptions(name)
             for each in self._shops:
                 each.send_to(f"{PUBLIC_URL}/hooks/{each.channel}")
             for shop, of_shop in enumerate(links):

@@ -136,7 +136,7 @@ class Worker(Host):
     def __init__(self, name: str, around: Surroundings, broker: Broker) -> None:
         super().__init__(name, around)
         self._broker = broker
-        self._runs: dict[str, Callable[..., None]] = {}
+        self._runs: dict[str, Callable[[], None]] = {}
         self.tasks: dict[str, object] = {}
         """As `Celery.tasks`: it brings none of its own here."""
         self.services: Services | None = None
@@ -146,7 +146,7 @@ class Worker(Host):
         bell = Bell(self.around.scheduler, self._broker, lambda: process.dead)
         self.services = self.around.services(process)
         self._runs = {}
-        register(self, Tasks(self.services, bell, bell))  # type: ignore[arg-type]
+        register(self, Tasks(self.services, bell))  # type: ignore[arg-type]
 
         services = self.services
 
@@ -160,14 +160,14 @@ class Worker(Host):
 
         self.around.scheduler.spawn(process, settle_in)
 
-    def task(self, run: Callable[..., None], *, name: str, **_how: Any) -> None:
+    def task(self, run: Callable[[], None], *, name: str, **_how: Any) -> None:
         """As `Celery.task`: where the real code registers its tasks."""
         self._runs[name] = run
 
     def take(self, message: Message) -> None:
         """Run the task that a message names."""
         run = self._runs[message.task]
-        self.around.scheduler.spawn(self.process, lambda: run(*message.arguments))
+        self.around.scheduler.spawn(self.process, run)
 
 
 class _AtOnce(Batcher):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.text import legible
 from worker.alerts import Finding, Kind
 from worker.alerts.anomalies import fingerprint
 
+MOST_CHARACTERS = 500
+"""Of an error that nobody expected."""
 NO_SKU = "(no SKU)"
 """What stands for the SKU of lines that have none."""
 
@@ -53,7 +56,10 @@ def parked_order(channel: str, order_id: str, reason: str) -> Finding:
     )
 
 
-def failure_reason(error: Exception) -> str:
-    """What to tell a person of an error that nobody expected: its first line, bounded."""
-    first, *_ = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {first}"[:500]
+def failure_reason(error: BaseException) -> str:
+    """What to tell a person of an error that nobody expected: its first line, bounded and legible."""
+    try:
+        first, *_ = str(error).splitlines() or [""]
+    except Exception:  # noqa: BLE001  an error that cannot even be told
+        first = ""
+    return legible(f"{type(error).__name__}: {first}"[:MOST_CHARACTERS])

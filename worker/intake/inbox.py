@@ -16,6 +16,7 @@ from connectors.errors import Unreadable
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.intake import deliveries
+from worker.intake.boundary import ConnectorFailed, notices_of
 from worker.intake.findings import failure_reason
 from worker.intake.service import Intake
 from worker.store import Store, Transaction
@@ -149,6 +150,9 @@ class Inbox:
         for row in rows:
             try:
                 outcome = self._read(row, batches[row.channel])
+            except ConnectorFailed:
+                # That may pass.
+                raise
             except Unreadable as error:
                 self._park(transaction, row, str(error), error.order_id)
                 continue
@@ -166,7 +170,7 @@ class Inbox:
             raise Unreadable(message, account=row.channel)
         if row.kept is None:
             raise Unreadable("its body was dropped after the configured time", account=row.channel)
-        notices = channel.read(row.topic, bytes(row.kept))
+        notices = notices_of(row.channel, channel, row.topic, bytes(row.kept))
         said = "nothing"
         for notice in notices:
             match notice:

@@ -24,8 +24,12 @@ from worker.store.tables import (
 # --- channels --------------------------------------------------------------------------------------------------
 
 
-def ensure_channel(transaction: Transaction, values: Mapping[str, Any]) -> None:
-    insert_missing(transaction, ChannelRow, [values])
+def ensure_channels(transaction: Transaction, channels: Sequence[Mapping[str, Any]]) -> None:
+    insert_missing(transaction, ChannelRow, channels)
+
+
+def known_channels(transaction: Transaction) -> frozenset[str]:
+    return frozenset(transaction.scalars(select(ChannelRow.name)))
 
 
 def channel(transaction: Transaction, name: str) -> AnyRow | None:
@@ -148,11 +152,25 @@ def ask_for_fetch(transaction: Transaction, channel: str, order_ids: Collection[
         )
 
 
+def channels_to_fetch(transaction: Transaction, now: datetime, skip_channels: Collection[str]) -> Sequence[AnyRow]:
+    """`channel` and `since`: whose orders are to be fetched, and how long the first of them has waited."""
+    return transaction.execute(
+        select(OrderRow.channel, func.min(OrderRow.fetch_at).label("since"))
+        .where(OrderRow.fetch_at <= now, OrderRow.channel.not_in(skip_channels))
+        .group_by(OrderRow.channel)
+    ).all()
+
+
 def claim_fetches(
-    transaction: Transaction, now: datetime, lease_until: datetime, limit: int, skip_channels: Collection[str]
+    transaction: Transaction,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    skip_channels: Collection[str],
+    channel: str | None = None,
 ) -> Sequence[AnyRow]:
-    """Take orders to fetch; until `lease_until` nobody else will."""
-    rows = transaction.execute(
+    """Take orders to fetch, of one channel or of all; until `lease_until` nobody else will."""
+    due = (
         select(
             OrderRow.id,
             OrderRow.channel,
@@ -165,7 +183,8 @@ def claim_fetches(
         .order_by(OrderRow.fetch_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    ).all()
+    )
+    rows = transaction.execute(due if channel is None else due.where(OrderRow.channel == channel)).all()
     transaction.execute(
         update(OrderRow)
         .where(OrderRow.id.in_([row.id for row in rows]))

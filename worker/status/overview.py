@@ -16,6 +16,8 @@ from worker.store import Store, Transaction
 from worker.store.tables import OperationState, Severity
 from worker.upkeep.repository import FEED
 
+NAMES_TOLD = 5
+"""Of many in a sentence."""
 LATE_AFTER_INTERVALS = 3
 """A reading is late when this many of its intervals have passed without one."""
 LEAST_LATE = timedelta(seconds=30)
@@ -72,6 +74,8 @@ class Status:
     anomalies: Mapping[str, int]
     """Unresolved ones by kind."""
     alerts_unsent: int
+    not_answering: Sequence[str] = ()
+    """Accounts that are left alone for now, or tried by one call, because they did not answer."""
 
 
 class Overview:
@@ -129,6 +133,7 @@ class Overview:
                 holds=holds,
                 anomalies=anomalies,
                 alerts_unsent=repository.unsent_alerts(transaction),
+                not_answering=repository.not_answering(transaction),
             )
         reasons = _reasons(facts)
         return replace(facts, stock_is_true=not reasons, reasons=reasons)
@@ -137,18 +142,25 @@ class Overview:
         current = repository.cursors(transaction)
         readings = []
         if self._feed_seconds is not None:
-            readings.append(_reading(FEED, current.get(FEED), at, self._feed_seconds))
+            readings.append(reading(FEED, current.get(FEED), at, self._feed_seconds))
         for name, seconds in self._poll_seconds.items():
-            readings.append(_reading(name, current.get(cursor_name(name)), at, seconds))
+            readings.append(reading(name, current.get(cursor_name(name)), at, seconds))
         return readings
 
 
-def _reading(name: str, current_at: datetime | None, at: datetime, every_seconds: float) -> Reading:
+def reading(name: str, current_at: datetime | None, at: datetime, every_seconds: float) -> Reading:
+    """How far something is read that is read so often."""
     if current_at is None:
         return Reading(name, None, None, late=True)
     lag = at - current_at
     late = lag > max(LEAST_LATE, timedelta(seconds=LATE_AFTER_INTERVALS * every_seconds))
     return Reading(name, current_at, round(lag.total_seconds(), 1), late)
+
+
+def named(names: Sequence[str], most: int = NAMES_TOLD) -> str:
+    """A few names, and how many more there are: a sentence stays one."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _reasons(status: Status) -> Sequence[str]:
@@ -168,6 +180,7 @@ def _reasons(status: Status) -> Sequence[str]:
         (status.orders_parked, f"{status.orders_parked} orders are parked"),
         (status.operations_prepared, f"{status.operations_prepared} writes are under way"),
         (status.holds, f"{len(status.holds)} holds keep writes back"),
-        (late, f"not read lately: {', '.join(reading.name for reading in late)}"),
+        (status.not_answering, f"accounts do not answer, and rest: {named(status.not_answering)}"),
+        (late, f"not read lately: {named([reading.name for reading in late])}"),
     )
     return [words for present, words in counted if present]

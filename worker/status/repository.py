@@ -14,6 +14,7 @@ from worker.store.tables import (
     UNSETTLED,
     Alert,
     AlertState,
+    BreakerRow,
     Cursor,
     Delivery,
     DeliveryState,
@@ -97,6 +98,12 @@ def count_listings(transaction: Transaction) -> AnyRow:
             func.count(ListingRow.closed_by_us_at),
         ).where(ListingRow.state != ListingState.DELETED)
     ).one()
+
+
+def not_answering(transaction: Transaction) -> Sequence[str]:
+    """Names of the accounts whose breaker is open, or that are tried after it was."""
+    accounts = select(BreakerRow.account).where(BreakerRow.open_until.is_not(None)).order_by(BreakerRow.account)
+    return [account.partition(":")[2] for account in transaction.scalars(accounts)]
 
 
 def unsent_alerts(transaction: Transaction) -> int:
