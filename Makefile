@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check conformance attack fuzz screenshots audit bench chaos chaos-receiver simulate simulate-mutants format lock clean
+.PHONY: help demo test check conformance attack fuzz screenshots audit bench chaos chaos-receiver simulate simulate-pairings simulate-mutants connector-lines format lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -29,7 +29,7 @@ check: $(READY)  ## format, lint, types, arrows, unit tests: under a minute
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive config connectors worker
 	$(BIN)/pytest --quiet --numprocesses=auto tests/unit
 
-conformance: $(READY)  ## the vendors' own clients and schemas against the sandboxes (ARGS="sharetribe" for one)
+conformance: $(READY)  ## what vendors publish against sandboxes and connectors (ARGS="sharetribe" for one)
 	$(BIN)/python -m tests.official $(ARGS)
 
 attack: $(READY)  ## 10,000 hostile inputs against a real receiver process (ARGS="--inputs 50000 --seed 7")
@@ -64,20 +64,29 @@ chaos: $(READY)  ## kill and cut real processes while orders flow, then prove ev
 chaos-receiver: $(READY)  ## kill the receiver under load: no acknowledged delivery may be lost (KILLS, SEED)
 	$(BIN)/python -m tests.chaos.receiver --kills $(KILLS) --seed $(SEED) $(ARGS)
 
-# Of seeded histories: SEEDS of them from FROM on, of EVENTS each, in JOBS processes (one for each core). A SEED given on
-# the command line is played alone, and its trace printed.
+# Of seeded histories: SEEDS of them from FROM on, of EVENTS each, in JOBS processes (one for each core), of a PAIRING such
+# as elasticpath+woocommerce. A SEED given on the command line is played alone, and its trace printed.
 SEEDS := 200
 FROM := 0
 EVENTS := 200
 JOBS :=
-PLAY = $(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --events $(EVENTS) $(if $(JOBS),--jobs $(JOBS))
+PAIRING := sharetribe+shopify
+PLAY = $(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --events $(EVENTS) --pairing $(PAIRING) \
+	$(if $(JOBS),--jobs $(JOBS))
 
 simulate: $(READY)  ## play seeded histories on virtual time and examine every promise (SEEDS, FROM, or one SEED)
 	$(PLAY) $(if $(filter command%,$(origin SEED)),--seed $(SEED)) $(ARGS)
 
+simulate-pairings: SEEDS := 50
+simulate-pairings: $(READY)  ## the same on every marketplace with every channel, SEEDS each
+	$(PLAY) --pairings $(ARGS)
+
 simulate-mutants: SEEDS := 2000
 simulate-mutants: $(READY)  ## how many seeds it takes to catch each broken variant of the code (SEEDS at most)
 	$(PLAY) --mutants $(ARGS)
+
+connector-lines: $(READY)  ## count each connector's lines of code anew, into docs/connectors.md
+	$(BIN)/python -m tests.connector_lines
 
 format: $(READY)  ## rewrite the code as `make check` wants it
 	$(BIN)/ruff check --fix-only .

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from config.problems import ConfigurationError, Problem, described, explained, is_type, meant, parts
-from config.settings import ChannelSettings, MarketplaceSettings, SecretUrl, Settings
+from config.settings import ChannelSettings, MarketplaceSettings, SecretUrl, Settings, Unusable
 from connectors.registry import BrokenConnectorError, connectors
 
 if TYPE_CHECKING:
@@ -219,7 +219,9 @@ class _Reading:
         own = {key: item for key, item in value.items() if key in _own_fields(model)}
         theirs = {key: item for key, item in value.items() if key not in own}
         options: BaseModel = _Refused()
-        if "connector" in own and (schema := self._schema(own["connector"], model)):
+        if model is ChannelSettings and (reason := self._broken(own.get("connector"))):
+            options = Unusable(reason=reason)
+        elif "connector" in own and (schema := self._schema(own["connector"], model)):
             try:
                 options = schema.model_validate(theirs)
             except ValidationError as error:
@@ -241,6 +243,16 @@ class _Reading:
             return self._offered(connector, model)
         return None
 
+    def _broken(self, connector: object) -> str:
+        """Why a connector that is installed cannot be used; empty where it can, or is not installed."""
+        if not isinstance(connector, str) or connector not in self._registry:
+            return ""
+        try:
+            self._registry[connector]
+        except BrokenConnectorError as error:
+            return str(error)
+        return ""
+
     def _unusable(self, name: object, model: type[BaseModel], location: tuple[Any, ...]) -> None:
         if not isinstance(name, str):
             return  # Validation says so.
@@ -248,10 +260,8 @@ class _Reading:
         what = f"{name!r} is not an installed connector"
         if name in self._registry:
             what = f"{name!r} offers no {role}"
-            try:
-                self._offered(name, model)
-            except BrokenConnectorError as error:
-                self._report(location, str(error), "Repair, update or remove the package it comes from")
+            if reason := self._broken(name):
+                self._report(location, reason, "Repair, update or remove the package it comes from")
                 return
         able = ", ".join(known for known in sorted(self._registry) if self._schema(known, model)) or "none"
         self._report(location, what, f"Installed for a {role}: {able}")

@@ -135,6 +135,16 @@ class MarketplaceSettings(Section):
     options: SerializeAsAny[BaseModel]
 
 
+class Unusable(Section):
+    """In place of a channel's options: its connector is installed, but broken, so nobody can say what they mean.
+
+    The channel stands still and says why; the others go on. A marketplace cannot stand still: there it is a problem of
+    the configuration.
+    """
+
+    reason: str
+
+
 class ChannelSettings(Section):
     """One account on an external system where sales happen. `options` are the connector's own settings."""
 
@@ -195,7 +205,11 @@ class ScheduleSettings(Section):
     poll_seconds: Interval = Field(300, description="seconds between two polls of a channel")
     recent_seconds: Interval = Field(3600, description="seconds between two looks for orders the channel indexed late")
     daily_pass_hours: Interval = Field(24, description="hours between two passes over the last 48 h of orders")
-    sweep_seconds: Interval = Field(86400, description="seconds between two full sweeps of the marketplace's listings")
+    sweep_seconds: Interval | None = Field(
+        None,
+        description="seconds between two full sweeps of the marketplace's listings; when absent a day behind a change"
+        " feed, without one ten times as long as a sweep takes, from five minutes to a day",
+    )
     upkeep_seconds: Interval = Field(60, description="seconds between two rounds of closing, opening and clearing up")
     reconcile_seconds: Interval = Field(10, description="seconds between two looks for due listings nobody rang for")
     intake_seconds: Interval = Field(10, description="seconds between two looks for deliveries nobody rang for")
@@ -234,6 +248,10 @@ class WorkerSettings(Section):
 
     threads: PositiveInt = Field(8, description="tasks one process runs at once")
     in_flight: PositiveInt = Field(10, description="vendor calls one process has open at once")
+    channels: PositiveInt = Field(16, description="channels one process visits at once; slow ones stand aside")
+    call_seconds: Interval = Field(
+        120, description="seconds one call to a vendor may take in all, with its repetitions"
+    )
 
 
 class AlertSettings(Section):

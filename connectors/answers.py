@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import httpx
 
 from connectors.clock import Clock
-from connectors.errors import Unreadable
+from connectors.errors import NotFound, Rejected, Unauthorized, Unreadable
 
 EXCERPT_CHARACTERS = 200
 MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -49,6 +49,20 @@ def parse_json(response: httpx.Response, *, account: str) -> Any:
         what = name_of(request) if request else "a request"
         message = f"{what} was answered {response.status_code} without JSON: {excerpt(response)}"
         raise Unreadable(message, account=account) from error
+
+
+def succeeded(response: httpx.Response, *, account: str, code: str = "") -> bytes:
+    """The body of an answer of success. Raises what any other status means where the vendor says nothing better.
+
+    `Unauthorized` for 401 and 403, `NotFound` for 404, else `Rejected`; with the vendor's `code`, or the status.
+    """
+    status = response.status_code
+    if 200 <= status < 300:
+        return response.content
+    request = _asked(response)
+    message = f"{name_of(request) if request else 'a request'} was answered {status}: {excerpt(response)}"
+    kind = {401: Unauthorized, 403: Unauthorized, 404: NotFound}.get(status, Rejected)
+    raise kind(message, account=account, code=code or str(status))
 
 
 def excerpt(response: httpx.Response) -> str:

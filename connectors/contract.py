@@ -10,6 +10,9 @@ Rules for every implementation:
 * Reads are retried inside the connector. A write is sent at most once per call.
 * Quantities are Python integers that fit 64 signed bits; times are aware and in UTC; ids are the vendor's, as text.
 * Methods may be called from several threads at once.
+* A call comes back: it waits for nothing without a bound. `connectors.http` keeps to `connectors.deadline` for it.
+* What is handed over is checked before it is booked (`worker.intake.boundary`): an order of more than 10,000 lines is
+  parked, a cursor of more than 65,536 characters, or one that leads back to where it was, ends the call.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import BinaryIO, Protocol, runtime_checkable
+
+VERSION = 1
+"""Of this contract. It grows when a connector that fulfilled the former one would not fulfil this one."""
 
 MAX_QUANTITY = 2**63 - 1
 """The largest quantity the store can hold; a connector turns anything beyond it into `Unreadable`."""
@@ -96,6 +102,9 @@ class Listing:
     title: str = ""
     sku: str | None = None
     """The SKU the marketplace itself keeps for this listing, where it keeps one. A hint, never a link."""
+    closed_with: tuple[str, ...] = ()
+    """Of a closed listing read by itself: the other listings that the marketplace closes and opens by the same switch.
+    What we did to one of them, we did to all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -551,3 +560,18 @@ class Hooks(Protocol):
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         """Register what is missing for `address`; idempotent. Returns the registrations as they are now."""
+
+
+@runtime_checkable
+class EnduringHooks(Hooks, Protocol):
+    """Hooks of a vendor that turns a webhook off for a 4xx: none is ever answered on their path.
+
+    Whatever cannot be verified gets `refusal_status`, which is no 4xx here. Of what is too large, the beginning is
+    taken.
+    """
+
+    def receive_beginning(self, headers: Mapping[str, str], beginning: bytes) -> Receipt:
+        """Take the first bytes of a delivery that is too large to be read to its end, and keep them raw.
+
+        Raises `InvalidSignature` where the headers alone do not show who sent it, and nothing else.
+        """

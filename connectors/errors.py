@@ -19,6 +19,8 @@ secret nor a whole answer: at most a redacted excerpt.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from connectors.text import legible
@@ -100,3 +102,13 @@ class Unreadable(ConnectorError):
     def __init__(self, message: str, *, account: str = "", code: str = "", order_id: str | None = None) -> None:
         super().__init__(message, account=account, code=code)
         self.order_id = order_id
+
+
+@contextmanager
+def concerning(account: str) -> Iterator[None]:
+    """Errors raised within are about this account, unless they say which: pure parts do not know theirs."""
+    try:
+        yield
+    except ConnectorError as error:
+        error.account = error.account or account
+        raise

@@ -22,6 +22,7 @@ import tenacity
 from connectors.answers import excerpt, http_date, masked, name_of, parse_json, retry_after_seconds
 from connectors.budget import Budgets, Priority, Scope
 from connectors.clock import Clock
+from connectors.deadline import seconds_left
 from connectors.errors import ConnectorError, OutcomeUnknown, RateLimited, Unavailable, Unreadable
 from connectors.transport import MAX_ANSWER_BYTES, AnswerTooLargeError, BoundedTransport, read_whole
 
@@ -45,7 +46,7 @@ class Timeouts:
     write_seconds: float = 5.0
     pool_seconds: float = 5.0
     answer_seconds: float = 60.0
-    """For a whole answer, however steadily it drips."""
+    """For a whole answer, however steadily it drips; a read that has taken so long already is not tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Http:
                 pool=timeouts.pool_seconds,
             ).as_dict()
         }
+        self._answer_seconds = timeouts.answer_seconds
         self._client = httpx.Client(
             transport=BoundedTransport(toolbox.transport, toolbox.clock, timeouts.answer_seconds),
             event_hooks={"request": [self._count]},
@@ -121,7 +123,7 @@ class Http:
         )
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_RetryableError),
-            stop=_enough,
+            stop=self._enough,
             wait=self._wait_seconds,
             sleep=toolbox.clock.sleep,
             before_sleep=self._log_retry,
@@ -254,6 +256,9 @@ class Http:
             except RateLimited as error:
                 error.account = error.account or self._account
                 raise
+            if seconds_left() <= 0:
+                message = f"{name_of(request)} was not sent: the call it belongs to had taken too long already"
+                raise Unavailable(message, account=self._account, code="time")
             started = self._clock.monotonic()
             try:
                 response = self._client.send(request, auth=self._auth, stream=True)
@@ -312,6 +317,15 @@ class Http:
             retry_after_seconds=seconds,
         )
 
+    def _enough(self, state: tenacity.RetryCallState) -> bool:
+        wait_seconds = _failure(state).wait_seconds or 0.0
+        return (
+            state.attempt_number >= MAX_ATTEMPTS
+            or wait_seconds > MAX_RETRY_WAIT_SECONDS
+            or wait_seconds >= seconds_left()
+            or (state.seconds_since_start or 0.0) >= self._answer_seconds
+        )
+
     def _wait_seconds(self, state: tenacity.RetryCallState) -> float:
         backoff_seconds = 0.5 * 2.0 ** (state.attempt_number - 1) * self._random.uniform(0.5, 1.5)
         return max(backoff_seconds, _failure(state).wait_seconds or 0.0)
@@ -340,10 +354,6 @@ def _failure(state: tenacity.RetryCallState) -> _RetryableError:
     outcome = state.outcome.exception() if state.outcome else None
     assert isinstance(outcome, _RetryableError)  # noqa: S101  # only `_RetryableError` is retried
     return outcome
-
-
-def _enough(state: tenacity.RetryCallState) -> bool:
-    return state.attempt_number >= MAX_ATTEMPTS or (_failure(state).wait_seconds or 0.0) > MAX_RETRY_WAIT_SECONDS
 
 
 def _give_up(state: tenacity.RetryCallState) -> NoReturn:

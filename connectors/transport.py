@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import ssl
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from functools import cache
+from typing import Any
 
+import httpcore
 import httpx
 
 from connectors.clock import Clock
+from connectors.deadline import seconds_left
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-CONNECTIONS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
+MAX_CONNECTIONS, MAX_KEPT_ALIVE, KEPT_ALIVE_SECONDS = 64, 32, 30.0
+PIECE_BYTES = 16_384
+LEAST_SECONDS = 0.001
+"""A socket takes no time at all for no limit at all."""
+
+_answer_by: ContextVar[float] = ContextVar("answer_by", default=math.inf)
+"""When the answer that this thread waits for must be complete."""
 
 
 class AnswerTooLargeError(httpx.DecodingError):
@@ -22,23 +34,27 @@ class BoundedTransport(httpx.BaseTransport):
     """The network, or a stand-in for it. A stand-in stays open when this closes.
 
     HTTP/1.1 with keep-alive; no proxy or certificate settings from the environment. A body raises `AnswerTooLargeError`
-    past `MAX_ANSWER_BYTES`, and `httpx.ReadTimeout` when it is not complete after `answer_seconds`, however steadily
-    it drips. A redirect says nothing of where to: nobody follows one, and nobody has to make sense of its address.
+    past `MAX_ANSWER_BYTES`. An answer that is not complete after `answer_seconds`, or when `connectors.deadline` says
+    so, raises `httpx.ReadTimeout`, however steadily its head or its body drips. A redirect says nothing of where to:
+    nobody follows one, and nobody has to make sense of its address.
     """
 
     def __init__(self, transport: httpx.BaseTransport | None, clock: Clock, answer_seconds: float) -> None:
         self._own = transport is None
-        self._transport = transport or _network()
+        self._transport = transport or _Network()
         self._clock = clock
         self._answer_seconds = answer_seconds
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """See `httpx.BaseTransport`."""
+        seconds = min(self._answer_seconds, seconds_left())
+        deadline = self._clock.monotonic() + seconds
+        # Not taken back: it holds until the body has been read, and the thread's next request sets its own.
+        _answer_by.set(time.monotonic() + seconds)
         response = self._transport.handle_request(request)
         response.headers.pop("location", None)
         stream = response.stream
         if isinstance(stream, httpx.SyncByteStream):
-            deadline = self._clock.monotonic() + self._answer_seconds
             response.stream = _BoundedStream(stream, self._clock, deadline)
         return response
 
@@ -48,8 +64,67 @@ class BoundedTransport(httpx.BaseTransport):
             self._transport.close()
 
 
-def _network() -> httpx.HTTPTransport:
-    return httpx.HTTPTransport(verify=_certificates(), http1=True, http2=False, trust_env=False, limits=CONNECTIONS)
+class _Network(httpx.HTTPTransport):
+    """httpx's, on connections that know until when an answer must be complete."""
+
+    def __init__(self) -> None:
+        super().__init__(verify=_certificates(), trust_env=False)
+        # httpx has no way to hand in what its pool connects with.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_certificates(),
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_KEPT_ALIVE,
+            keepalive_expiry=KEPT_ALIVE_SECONDS,
+            network_backend=_Backend(),
+        )
+
+
+class _Backend(httpcore.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        timeout = _left_of(timeout, httpcore.ConnectTimeout)
+        return _Connection(super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class _Connection(httpcore.NetworkStream):
+    """The time-outs that come with each step bound the wait for a byte; this bounds the wait for them all."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left_of(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # Piece by piece: the stream's own loop would wait anew for each byte that the other side takes.
+        for start in range(0, len(buffer), PIECE_BYTES):
+            self._stream.write(buffer[start : start + PIECE_BYTES], _left_of(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        timeout = _left_of(timeout, httpcore.ConnectTimeout)
+        return _Connection(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left_of(timeout: float | None, error: type[Exception]) -> float:
+    left = _answer_by.get() - time.monotonic()
+    if left <= 0:
+        message = "the whole answer took too long"
+        raise error(message)
+    return max(LEAST_SECONDS, min(math.inf if timeout is None else timeout, left))
 
 
 @cache

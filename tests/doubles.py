@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -40,6 +40,7 @@ from connectors.contract import (
     StockChange,
     Subscription,
     TrailEvent,
+    UnreadableOrder,
 )
 from connectors.errors import InsufficientStock, InvalidSignature, NotFound, OutcomeUnknown, StockMismatch, Unreadable
 from connectors.sandbox.clock import VirtualClock
@@ -80,6 +81,8 @@ class ModelMarketplace:
         self.own_events = Shown.ATTRIBUTED
         self.feed_hidden = False
         """Nothing new is visible in the feed while this is set."""
+        self.feed_page = 100
+        """Entries of a page."""
         self._visible = 0
         self.late: list[Callable[[], None]] = []
         """Writes that a test executes after their answer was lost."""
@@ -215,11 +218,11 @@ class ModelMarketplace:
             self._visible = self.log.last_sequence
         after = int(cursor) if cursor is not None else None
         since = None if cursor is not None else self.clock.now() - timedelta(minutes=1)
-        entries = self.log.page(until=self.clock.now(), since=since, after_sequence=after, limit=100)
+        entries = self.log.page(until=self.clock.now(), since=since, after_sequence=after, limit=self.feed_page)
         shown = [entry for entry in entries if entry.sequence <= self._visible]
         changes = [change for entry in shown if (change := self._change(entry)) is not None]
         position = shown[-1].sequence if shown else self._visible if after is None else after
-        return ChangePage(changes, str(position), more=len(shown) == 100)
+        return ChangePage(changes, str(position), more=len(shown) == self.feed_page)
 
     def _change(self, entry: Entry) -> Change | None:
         if entry.origin.shown is Shown.ANONYMOUS:
@@ -307,6 +310,9 @@ class AbsoluteMarketplace(ModelMarketplace):
     changes = None  # type: ignore[assignment]  # so that it is no `Feed`
     adjustments = None  # type: ignore[assignment]  # nor a `Ledger`
 
+    unreadable_sales: Collection[str] = ()
+    """Whose shape nobody knows."""
+
     def adjust(self, listing_id: str, *, seen: int, delta: int) -> Adjusted:
         fault = self._called("adjust", listing_id, str(seen), str(delta))
         if fault == "lost_before":
@@ -329,10 +335,12 @@ class AbsoluteMarketplace(ModelMarketplace):
         if seen + delta != there:
             self.stock_model.adjust(listing_id, seen + delta - there, Origin("api", client_id=OURS))
 
-    def sales(self, *, since: datetime) -> Iterator[Sequence[MarketplaceSale]]:
+    def sales(self, *, since: datetime) -> Iterator[Sequence[MarketplaceSale | UnreadableOrder]]:
         self._called("sales")
         yield [
-            MarketplaceSale(made.reservation_id, name, -made.quantity, made.at, made.at)
+            UnreadableOrder(made.reservation_id, "it has no status", b"{}")
+            if made.reservation_id in self.unreadable_sales
+            else MarketplaceSale(made.reservation_id, name, -made.quantity, made.at, made.at)
             for name in self.states
             for made in self.stock_model.stock(name).adjustments
             if made.reservation_id is not None and made.quantity < 0 and made.at >= since

@@ -67,7 +67,7 @@ class Embedded:
         self.app = make_app(settings)
         schedule.put_on_schedule(self.app, settings)
         self.bell = Doorbell(self.app, schedule.QUEUE_OF)
-        register(self.app, Tasks(self.services, self.app, self.bell))
+        register(self.app, Tasks(self.services, self.bell))
         self._worker = WorkerThread(self.app)
         self._beat = Beat(self.app, max_interval=1, scheduler_cls=schedule.MemoryScheduler)
         self._beat_thread = threading.Thread(target=self._beat.start, name="beat", daemon=True)

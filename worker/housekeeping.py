@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
-
-import structlog
 
 from connectors.contract import Clocked, Hooks
 from connectors.errors import ConnectorError
 from worker.alerts import Finding, Kind
 from worker.alerts.anomalies import fingerprint
+from worker.intake.boundary import handed_over
 from worker.retention import Retention
 from worker.store.tables import HoldScope
 
 if TYPE_CHECKING:
     from worker.services import Services
 
-log = structlog.get_logger(__name__)
-
 LARGEST_SKEW_SECONDS = 30.0
+MOST_SAID = 1000
+"""Characters of what a connector says of its webhooks."""
 
 
 class Housekeeping:
@@ -49,7 +49,7 @@ class Housekeeping:
         """Compare our clock with the vendors', as their last answers showed it: no call."""
         market = self._services.marketplace_name
         for name, account in {market: self._services.marketplace, **self._services.channels}.items():
-            skew = account.clock_skew_seconds if isinstance(account, Clocked) else None
+            skew = _skew(name, account)
             if skew is None:
                 continue
             finding = Finding(
@@ -64,33 +64,39 @@ class Housekeeping:
             else:
                 self._services.anomalies.resolve([finding.fingerprint], "the clocks agree")
 
-    def check_subscriptions(self) -> None:
-        """Register what is missing of our webhooks; what stays broken becomes an anomaly."""
-        for name, channel in self._services.channels.items():
-            address = hook_address(self._services.settings.web.public_url, name)
-            if not address or not isinstance(channel, Hooks):
-                continue
-            try:
-                self._services.accounts.admit(HoldScope.CHANNEL, name)
-                with self._services.accounts.calling(HoldScope.CHANNEL, name):
-                    problems = [entry for entry in channel.subscribe(address) if entry.problem]
-            except ConnectorError as error:
-                log.warning("subscriptions_not_checked", channel=name, error=str(error))
-                continue
-            if problems:
-                said = "; ".join(f"{entry.topic}: {entry.problem}" for entry in problems)
-                self._services.anomalies.open(
-                    Finding(
-                        Kind.WEBHOOK_BROKEN,
-                        f"Webhooks of channel {name} are not as they should be ({said}). Sales are found by polling"
-                        " meanwhile; `trueup doctor` tries to mend it.",
-                        channel=name,
-                    )
+    def check_subscriptions(self, name: str) -> None:
+        """Register what is missing of a channel's webhooks; what stays broken becomes an anomaly. Raises what the
+        connector raises.
+        """
+        channel = self._services.channels[name]
+        address = hook_address(self._services.settings.web.public_url, name)
+        if not address or not isinstance(channel, Hooks):
+            return
+        self._services.accounts.admit(HoldScope.CHANNEL, name)
+        with self._services.accounts.calling(HoldScope.CHANNEL, name), handed_over(name):
+            problems = [f"{entry.topic}: {entry.problem}" for entry in channel.subscribe(address) if entry.problem]
+        if problems:
+            self._services.anomalies.open(
+                Finding(
+                    Kind.WEBHOOK_BROKEN,
+                    f"Webhooks of channel {name} are not as they should be ({'; '.join(problems)[:MOST_SAID]}). Sales"
+                    " are found by polling meanwhile; `trueup doctor` tries to mend it.",
+                    channel=name,
                 )
-            else:
-                self._services.anomalies.resolve(
-                    [fingerprint(Kind.WEBHOOK_BROKEN, channel=name)], "every webhook is registered"
-                )
+            )
+        else:
+            self._services.anomalies.resolve(
+                [fingerprint(Kind.WEBHOOK_BROKEN, channel=name)], "every webhook is registered"
+            )
+
+
+def _skew(name: str, account: object) -> float | None:
+    try:
+        with handed_over(name):
+            skew = account.clock_skew_seconds if isinstance(account, Clocked) else None
+    except ConnectorError:
+        return None
+    return skew if isinstance(skew, int | float) and math.isfinite(skew) else None
 
 
 def hook_address(public_url: str, channel: str) -> str:

@@ -17,8 +17,10 @@ from config.settings import PolicySettings
 from connectors.clock import Clock
 from worker.alerts import Anomalies
 from worker.alerts import repository as alerts
+from worker.intake import deliveries
 from worker.intake import repository as intake
 from worker.intake.inbox import parked_fingerprints
+from worker.reconcile import adjustments
 from worker.reconcile import repository as reconcile
 from worker.store import Store, Transaction
 from worker.store.cursors import cursor, move_cursor
@@ -47,15 +49,15 @@ class Retention:
         """One run over everything that is dropped some time."""
         policy = self._policy
         self._remove("raw_bodies", self._drop_raw_bodies, policy.raw_kept_days)
-        self._remove("deliveries", intake.forget_deliveries, policy.deliveries_kept_days)
+        self._remove("deliveries", deliveries.forget_deliveries, policy.deliveries_kept_days)
         self._remove("alerts", alerts.forget_alerts, policy.anomalies_kept_days)
         self._remove("anomalies", alerts.forget_resolved, policy.anomalies_kept_days)
         self._strip("orders", intake.strip_orders, policy.details_kept_days)
         self._strip("operations", reconcile.strip_operations, policy.details_kept_days)
-        self._strip("adjustments", reconcile.strip_adjustments, policy.details_kept_days)
+        self._strip("adjustments", adjustments.strip_adjustments, policy.details_kept_days)
 
     def _drop_raw_bodies(self, transaction: Transaction, before: datetime, limit: int) -> int:
-        dropped = intake.drop_raw_bodies(transaction, before, limit)
+        dropped = deliveries.drop_raw_bodies(transaction, before, limit)
         self._anomalies.resolve_in(
             transaction,
             parked_fingerprints(dropped),

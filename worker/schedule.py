@@ -56,7 +56,7 @@ def rings(settings: Settings) -> tuple[Ring, ...]:
         Ring(POLL, min(LOOK_SECONDS, *polls)),
         Ring(FEED, times.feed_seconds),
         Ring(UPKEEP, times.upkeep_seconds),
-        Ring(SWEEP, min(LOOK_SECONDS, times.sweep_seconds)),
+        Ring(SWEEP, min(LOOK_SECONDS, times.sweep_seconds or LOOK_SECONDS)),
         Ring(HOUSEKEEPING, min(LOOK_SECONDS * 4, times.subscriptions_seconds)),
         Ring(ALERTS, times.alerts_seconds),
     )

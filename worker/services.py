@@ -7,20 +7,22 @@ the web room start it. Build it after a fork, one per process.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
-from itertools import permutations
 
 import httpx
+import structlog
 
-from config.settings import ChannelSettings, Settings, secrets_of
+from config.settings import ChannelSettings, Settings, Unusable, secrets_of
 from connectors.budget import Budgets, LocalBudgets
 from connectors.clock import Clock, SystemClock
 from connectors.contract import Channel, Feed, Marketplace, Polled
 from connectors.http import Toolbox
+from connectors.opening import open_channel, open_marketplace
 from connectors.redis_budget import RedisBudgets
-from connectors.registry import connector
+from connectors.registry import BrokenConnectorError
 from worker.alerts import Anomalies
 from worker.alerts.sender import AlertSender
 from worker.breaker import Breakers
@@ -33,6 +35,7 @@ from worker.intake.importing import Importer
 from worker.intake.inbox import Inbox
 from worker.intake.poll import Poller
 from worker.intake.service import Intake
+from worker.lanes import Threads
 from worker.operators import ActionLog, Desk, Operators, Sessions
 from worker.operators.passwords import Passwords
 from worker.reconcile.decide import Decisions
@@ -40,6 +43,7 @@ from worker.reconcile.service import Policy, Reconciler
 from worker.reconcile.settle import Settler
 from worker.recovery.service import Recovery
 from worker.recovery.signs import Signs
+from worker.set_aside import SetAside
 from worker.status import Overview
 from worker.status.today import Verdicts
 from worker.store import Store
@@ -50,7 +54,7 @@ from worker.upkeep.keeper import Keeper
 from worker.upkeep.overwrites import Overwrites
 from worker.upkeep.sweep import Sweeper
 
-PAUSED_IN_CONFIGURATION = "paused in the configuration"
+log = structlog.get_logger(__name__)
 
 
 class Services:
@@ -88,8 +92,11 @@ class Services:
             on_call=self.calls.record,
         )
         self.executor = executor or ThreadPoolExecutor(settings.worker.in_flight, thread_name_prefix="call")
+        self.visitors = executor or Threads()
         self.marketplace_name = settings.marketplace.name
-        self.marketplace = marketplace or _open_marketplace(settings, toolbox)
+        self.marketplace = marketplace or open_marketplace(
+            settings.marketplace.connector, settings.marketplace.options, toolbox
+        )
         self.channels: Mapping[str, Channel] = channels or {
             name: _open_channel(name, channel, toolbox) for name, channel in settings.channels.items()
         }
@@ -122,7 +129,14 @@ class Services:
         self.holds = Holds(store, clock)
         self.decisions = Decisions(store, clock, self.anomalies)
         self.breakers = Breakers(store, clock, self.anomalies, self.holds, probe=lease)
-        self.accounts = Accounts(store, self.holds, self.anomalies, self.breakers)
+        self.accounts = Accounts(
+            store,
+            clock,
+            self.holds,
+            self.anomalies,
+            self.breakers,
+            call_seconds=self.settings.worker.call_seconds,
+        )
         self.intake = Intake(clock, self.anomalies, park_older_than=timedelta(days=policy.park_orders_older_than_days))
         self.inbox = Inbox(
             store,
@@ -228,45 +242,40 @@ class Services:
     def register_channels(self) -> None:
         """Make the configured channels known to the database; a new one starts in shadow. Idempotent."""
         now = self.clock.now()
+        channels = self.settings.channels
         with self.store.write() as transaction:
-            for name, channel in self.settings.channels.items():
-                if intake_repository.channel(transaction, name) is None:
-                    intake_repository.ensure_channel(
-                        transaction,
-                        {
-                            "name": name,
-                            "seller_id": channel.seller,
-                            # Vendors stamp whole seconds: an order of this very second must not seem older.
-                            "counted_from": channel.counted_from or now.replace(microsecond=0),
-                            "created_at": now,
-                        },
-                    )
-                    if self.settings.policy.confirm_new_channels:
-                        self.holds.place_in(
-                            transaction,
-                            HoldReason.SHADOW,
-                            HoldScope.CHANNEL,
-                            name,
-                            "a new channel: look at `trueup plan`, then confirm with"
-                            f" `trueup holds lift channel {name}`",
-                        )
-                if channel.paused:
+            known = intake_repository.known_channels(transaction)
+            new = [channel for name, channel in channels.items() if name not in known]
+            intake_repository.ensure_channels(
+                transaction,
+                [
+                    {
+                        "name": channel.name,
+                        "seller_id": channel.seller,
+                        # Vendors stamp whole seconds: an order of this very second must not seem older.
+                        "counted_from": channel.counted_from or now.replace(microsecond=0),
+                        "created_at": now,
+                    }
+                    for channel in new
+                ],
+            )
+            if self.settings.policy.confirm_new_channels:
+                for channel in new:
                     self.holds.place_in(
-                        transaction, HoldReason.PAUSED, HoldScope.CHANNEL, name, PAUSED_IN_CONFIGURATION
-                    )
-                else:
-                    # What a person paused stays so, whatever starts meanwhile.
-                    self.holds.lift_in(
                         transaction,
+                        HoldReason.SHADOW,
                         HoldScope.CHANNEL,
-                        name,
-                        by="the configuration",
-                        reason=HoldReason.PAUSED,
-                        note=PAUSED_IN_CONFIGURATION,
+                        channel.name,
+                        "a new channel: look at `trueup plan`, then confirm with"
+                        f" `trueup holds lift channel {channel.name}`",
                     )
+            self.holds.pause_as_configured_in(
+                transaction, {name for name, channel in channels.items() if channel.paused}
+            )
 
     def close(self) -> None:
         """Close connections and threads; what was leased is picked up again when its lease ends."""
+        self.visitors.shutdown()
         self.executor.shutdown(wait=True, cancel_futures=True)
         # A marketplace's `close` closes a listing: what ends its connections is named otherwise.
         for end in (
@@ -281,16 +290,18 @@ class Services:
 def _sharing_a_secret(channels: Mapping[str, ChannelSettings]) -> frozenset[str]:
     """The channels that hold a secret another one holds too, as shops of one app do."""
     held = {name: secrets_of(channel.options) for name, channel in channels.items()}
-    return frozenset(one for one, other in permutations(held, 2) if held[one] & held[other])
-
-
-def _open_marketplace(settings: Settings, toolbox: Toolbox) -> Marketplace:
-    opened = connector(settings.marketplace.connector).open_marketplace
-    assert opened is not None  # noqa: S101  the settings were validated against the registry
-    return opened(settings.marketplace.options, toolbox)
+    times = Counter(secret for secrets in held.values() for secret in secrets)
+    return frozenset(name for name, secrets in held.items() if any(times[secret] > 1 for secret in secrets))
 
 
 def _open_channel(name: str, channel: ChannelSettings, toolbox: Toolbox) -> Channel:
-    opened = connector(channel.connector).open_channel
-    assert opened is not None  # noqa: S101  the settings were validated against the registry
-    return opened(name, channel.options, toolbox)
+    """A channel, or what stands for one: a broken package must not keep the other channels from being served."""
+    if isinstance(channel.options, Unusable):
+        reason = channel.options.reason
+    else:
+        try:
+            return open_channel(channel.connector, name, channel.options, toolbox)
+        except BrokenConnectorError as error:
+            reason = str(error)
+    log.error("channel_set_aside", channel=name, reason=reason)
+    return SetAside(name, reason)

@@ -18,45 +18,43 @@ from worker import schedule
 from worker.doorbell import Doorbell
 from worker.gate import Gate
 from worker.housekeeping import Housekeeping
-from worker.intake.poll import LATE_INDEX
 from worker.services import Services
 from worker.store import StorageUnavailable
 from worker.store.tables import HoldScope
 from worker.store.ticks import claim_tick, pull_tick, tick_is_due
+from worker.visits import Visits
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = {schedule.INTAKE: 1, schedule.RECONCILE: 2, schedule.UPKEEP: 1}
 """How many threads of a process drain the same at once; each drains batches, and its calls go out side by side."""
 
-POLL_CHANNEL = "trueup.poll_channel"
 DRAIN_SECONDS = 20.0
 """How long one task drains before it rings again and gives its thread back."""
 SWEEP_AGAIN_AFTER = timedelta(minutes=5)
 """When a sweep that a vendor's failure cut short is begun anew."""
 RETENTION_SECONDS = 3600.0
 """How often what need not be kept is dropped: its days are counted in days."""
-DAILY_WINDOW = timedelta(hours=48)
 
 
 class Tasks:
     """What a worker process does when it is rung."""
 
-    def __init__(self, services: Services, app: Celery, bell: Doorbell) -> None:
+    def __init__(self, services: Services, bell: Doorbell) -> None:
         self._services = services
-        self._app = app
         self._bell = bell
         self._housekeeping = Housekeeping(services)
+        self._visits = Visits(services, bell)
         self._gates = {name: Gate(most) for name, most in AT_ONCE.items()}
-        # Two polls of one channel would read the same pages, and each would end what the other still puts off.
-        self._polls = {name: Gate(1) for name in services.channels}
 
     def intake(self) -> None:
-        """Handle waiting deliveries, then fetch the orders that somebody asked for."""
+        """Handle waiting deliveries, then see to it that the orders are fetched that somebody asked for."""
         self._drain(self._take_in, schedule.INTAKE)
+        if self._services.fetcher.channels_due(()):
+            self._visits.begin_due()
 
     def _take_in(self) -> int:
-        handled = self._services.inbox.drain() or self._services.fetcher.drain()
+        handled = self._services.inbox.drain()
         if handled:
             self._bell.ring(schedule.RECONCILE)
         return handled
@@ -88,47 +86,22 @@ class Tasks:
         """Compare every listing, when its time has come: with what the feed has told up to now."""
         if not self._market_may_be_called():
             return
-        if self._claims("sweep", self._services.settings.schedule.sweep_seconds):
+        configured, sweeper = self._services.settings.schedule.sweep_seconds, self._services.sweeper
+        if self._claims("sweep", configured or sweeper.interval().total_seconds()):
             try:
                 self._services.feed.follow()
-                self._services.sweeper.sweep()
+                sweeper.sweep()
             except ConnectorError:
                 self._come_back("sweep", SWEEP_AGAIN_AFTER)
                 raise
+            if configured is None:
+                # It is known better now how long one takes.
+                self._come_back("sweep", sweeper.interval())
             self._bell.ring(schedule.UPKEEP)
 
     def poll(self) -> None:
-        """Ring a poll for every channel whose time has come."""
-        for name, poll_seconds in self._services.poll_seconds.items():
-            callable_now = self._services.accounts.may_be_called(HoldScope.CHANNEL, name)
-            if callable_now and self._claims(f"poll:{name}", poll_seconds):
-                try:
-                    self._app.send_task(POLL_CHANNEL, args=[name], queue="intake", expires=poll_seconds)
-                except Exception as error:  # noqa: BLE001  whatever the broker's client raises
-                    # Its time has come, and the tick that says so is claimed: the next one may be far.
-                    log.warning("polled_here", channel=name, error=f"{type(error).__name__}: {error}"[:200])
-                    self.poll_channel(name)
-
-    def poll_channel(self, name: str) -> None:
-        """Read one channel's changed orders; and from time to time, a little further back, ids and revisions."""
-        if name not in self._services.poll_seconds:
-            return
-        with self._polls[name].entered() as rounds:
-            for _ in rounds:
-                self._poll_once(name)
-
-    def _poll_once(self, name: str) -> None:
-        times = self._services.settings.schedule
-        try:
-            while not self._services.poller.poll(name, within=timedelta(seconds=DRAIN_SECONDS)):
-                self._bell.ring(schedule.RECONCILE)
-            if self._claims(f"late:{name}", times.recent_seconds):
-                self._services.poller.late_pass(name, timedelta(seconds=times.recent_seconds) + LATE_INDEX)
-            if self._claims(f"daily:{name}", times.daily_pass_hours * 3600):
-                self._services.poller.late_pass(name, DAILY_WINDOW)
-        finally:
-            self._bell.ring(schedule.RECONCILE)
-            self._bell.ring(schedule.INTAKE)
+        """Visit the channels whose time has come: to poll them, to fetch orders, to look after their webhooks."""
+        self._visits.begin_due()
 
     def housekeeping(self) -> None:
         """Late looks, webhook registrations, and what may be forgotten."""
@@ -138,9 +111,7 @@ class Tasks:
             self._housekeeping.judge()
         if self._claims("retention", RETENTION_SECONDS):
             self._housekeeping.forget()
-        if self._claims("subscriptions", self._services.settings.schedule.subscriptions_seconds):
-            self._housekeeping.check_subscriptions()
-        self._bell.ring(schedule.INTAKE)
+        self._bell.ring(schedule.POLL)
 
     def alerts(self) -> None:
         """Send the messages that are owed."""
@@ -183,7 +154,7 @@ class Tasks:
 
 def register(app: Celery, tasks: Tasks) -> None:
     """Give the application its tasks, bound to this process's services."""
-    runs: dict[str, Callable[..., None]] = {
+    runs: dict[str, Callable[[], None]] = {
         schedule.INTAKE: tasks.intake,
         schedule.RECONCILE: tasks.reconcile,
         schedule.FEED: tasks.feed,
@@ -192,7 +163,6 @@ def register(app: Celery, tasks: Tasks) -> None:
         schedule.POLL: tasks.poll,
         schedule.HOUSEKEEPING: tasks.housekeeping,
         schedule.ALERTS: tasks.alerts,
-        POLL_CHANNEL: tasks.poll_channel,
     }
     # Celery brings tasks of its own that run others, as often as their message says.
     for name in [name for name in app.tasks if name.startswith("celery.")]:
@@ -202,13 +172,13 @@ def register(app: Celery, tasks: Tasks) -> None:
         app.task(_quietly(run), name=name, ignore_result=True, shared=False)
 
 
-def _quietly(run: Callable[..., None]) -> Callable[..., None]:
+def _quietly(run: Callable[[], None]) -> Callable[[], None]:
     """What a vendor or the database refuses is one log line; the schedule looks again."""
 
     @wraps(run)
-    def wrapped(*arguments: str) -> None:
+    def wrapped() -> None:
         try:
-            run(*arguments)
+            run()
         except ConnectorError as error:
             log.warning("task_postponed", error=str(error), kind=type(error).__name__)
         except StorageUnavailable as error:

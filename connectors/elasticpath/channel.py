@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from connectors.budget import Priority
+from connectors.checks import clocks
 from connectors.contract import (
     Check,
     Gone,
@@ -23,7 +23,7 @@ from connectors.contract import (
     Subscription,
     UnreadableOrder,
 )
-from connectors.elasticpath.checks import access, clock
+from connectors.elasticpath.checks import access
 from connectors.elasticpath.client import PAGE, Client
 from connectors.elasticpath.hooks import ElasticPathHooks
 from connectors.elasticpath.orders import (
@@ -37,7 +37,7 @@ from connectors.elasticpath.orders import (
 )
 from connectors.elasticpath.settings import ElasticPathChannelSettings
 from connectors.elasticpath.subscriptions import Subscriptions
-from connectors.errors import ConnectorError, NotFound, Rejected, Unavailable, Unreadable
+from connectors.errors import ConnectorError, NotFound, Rejected, Unavailable, Unreadable, concerning
 from connectors.http import Toolbox
 
 SETTLING_SECONDS = 3
@@ -96,7 +96,7 @@ class ElasticPathChannel:
         at the moment in which the last order of the one before was made, which no change moves. Sorting by the change
         itself is not among what the vendor lists. Orders at a page's edge come twice.
         """
-        with self._named():
+        with concerning(self._name):
             place = self._place(cursor)
             if place.until is None:
                 self._learn_vendor_clock()
@@ -128,14 +128,14 @@ class ElasticPathChannel:
         """See `Channel.recent`. Pages of 100, without items."""
         place: Cursor | None = Cursor(_second(since))
         while place is not None:
-            with self._named():
+            with concerning(self._name):
                 nodes, _, place = self._page(place, include_items=False)
                 refs = tuple(_ref(node) for node in nodes)
             yield refs
 
     def order(self, order_id: str) -> Order | Gone:
         """See `Channel.order`. One call where the vendor includes the items, else three: head, items, head again."""
-        with self._named():
+        with concerning(self._name):
             path = f"v2/orders/{quote(order_id, safe='')}"
             what = f"reading order {order_id}"
             for _ in range(MAX_READS):
@@ -163,7 +163,7 @@ class ElasticPathChannel:
         """See `Channel.check`."""
         found = [access(self._client, "v2/orders", "reading the orders", self._settings.base_url)]
         if found[0].ok:
-            found += [clock(self._client), self._webhook_check()]
+            found += [clocks(self.clock_skew_seconds, "the store"), self._webhook_check()]
         return [*found, self._secret_check(), self._refund_check()]
 
     # Hooks ------------------------------------------------------------------------------------------------------
@@ -178,12 +178,12 @@ class ElasticPathChannel:
 
     def subscriptions(self, address: str) -> Sequence[Subscription]:
         """See `Hooks.subscriptions`."""
-        with self._named():
+        with concerning(self._name):
             return self._subscriptions.at(address)
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         """See `Hooks.subscribe`."""
-        with self._named():
+        with concerning(self._name):
             return self._subscriptions.register(address)
 
     # ------------------------------------------------------------------------------------------------------------
@@ -255,15 +255,6 @@ class ElasticPathChannel:
             "returned": "committed no more: their units are for sale again",
         }
         return Check("refunds", True, f"orders refunded in full are {meaning[self._settings.refunded]}")
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the pure parts do not know which store they concern."""
-        try:
-            yield
-        except ConnectorError as error:
-            error.account = error.account or self._name
-            raise
 
 
 def _onward(place: Cursor, nodes: Sequence[Any]) -> Cursor:

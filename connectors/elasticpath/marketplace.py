@@ -11,6 +11,7 @@ from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from connectors.budget import Priority
+from connectors.checks import clocks
 from connectors.contract import (
     MAX_QUANTITY,
     UNLIMITED,
@@ -26,7 +27,7 @@ from connectors.contract import (
     UnreadableListing,
 )
 from connectors.elasticpath import history, resources
-from connectors.elasticpath.checks import access, attempt, clock
+from connectors.elasticpath.checks import access, attempt
 from connectors.elasticpath.client import PAGE, Client
 from connectors.elasticpath.errors import refusal
 from connectors.elasticpath.history import Transaction
@@ -159,7 +160,10 @@ class ElasticPathMarketplace:
         return {"data": {"type": "stock-transaction", **data}}
 
     def _transactions(self, listing_id: str, what: str) -> list[Transaction]:
-        """The whole list. The basic flavour's has no documented pages; should it have some, they are read."""
+        """The whole list. The basic flavour's has no documented pages; should it have some, they are read.
+
+        The multi-location flavour's documents pages, but no count: the last is the one that is not full.
+        """
         found: dict[str, Transaction] = {}
         offset = 0
         while True:
@@ -172,10 +176,11 @@ class ElasticPathMarketplace:
             known = len(found)
             found |= {each.transaction_id: each for each in page}
             total = resources.results(answer)
-            if not page or total is None or len(found) >= total:
+            ended = paging is None or len(page) < PAGE if total is None else len(found) >= total
+            if not page or ended:
                 return list(found.values())
             if len(found) == known:
-                raise Unavailable(f"{what} showed {known} of {total}; try again", account=ACCOUNT)
+                raise Unavailable(f"{what} showed {known} of {total or 'more'}; try again", account=ACCOUNT)
             offset += len(page)
 
     def _transaction_of(self, element: Any) -> Transaction:
@@ -283,7 +288,7 @@ class ElasticPathMarketplace:
         found.append(attempt("stock", lambda: self._client.get("v2/inventories", {"page[limit]": 1}, **self._asking)))
         if self._settings.location is not None:
             found.append(self._location_check(self._settings.location))
-        found.append(clock(self._client))
+        found.append(clocks(self.clock_skew_seconds, "the store"))
         return found
 
     @property

@@ -79,7 +79,8 @@ class Item(Struct, frozen=True):
 
     id: str
     quantity: Units
-    product_id: str | None = None
+    product_id: str | None
+    """Empty for a custom item. An item that does not say is neither."""
     sku: str | None = None
     unit_price: Price | None = None
     value: Price | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +27,7 @@ from connectors.contract import (
     Subscription,
     UnreadableOrder,
 )
-from connectors.errors import ConnectorError, NotFound, Rejected, Unreadable
+from connectors.errors import NotFound, Rejected, Unreadable, concerning
 from connectors.http import Toolbox
 from connectors.marketplacer.checks import channel_checks
 from connectors.marketplacer.client import MAX_PASSES, Client
@@ -72,7 +71,7 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
 
 
 class MarketplacerChannel:
-    """Implements `Channel` and `Hooks`. Opening calls nobody; `close` it when done.
+    """Implements `Channel` and `EnduringHooks`. Opening calls nobody; `close` it when done.
 
     Every read may be repeated, and is retried inside. Safe for use from several threads.
     """
@@ -103,7 +102,7 @@ class MarketplacerChannel:
 
     def orders(self, cursor: str) -> OrderPage:
         """See `Channel.orders`. Invoices of a page's second reading come twice."""
-        with self._named():
+        with concerning(self._name):
             place = self._place(cursor)
             until = place.until
             if until is None:
@@ -124,7 +123,7 @@ class MarketplacerChannel:
 
     def recent(self, since: datetime) -> Iterator[Sequence[OrderRef | UnreadableOrder]]:
         """See `Channel.recent`. Pages of 100: what changed since; then what was paid since, if that is no change."""
-        with self._named():
+        with concerning(self._name):
             self._learn_vendor_clock()
             now = stamp(self._client.http.vendor_now + SETTLING)
         for window in (
@@ -133,7 +132,7 @@ class MarketplacerChannel:
         ):
             pages = self._client.whole("invoices", window, what=_INVOICES, priority=Priority.SWEEP)
             while True:
-                with self._named():
+                with concerning(self._name):
                     page = next(pages, None)
                 if page is None:
                     break
@@ -145,7 +144,7 @@ class MarketplacerChannel:
         An invoice that is none is gone only while the site lists the others: the vendor documents no error by which the
         API's own 404 could be told from another's.
         """
-        with self._named():
+        with concerning(self._name):
             asked_at = self._clock.now()
             try:
                 return order_of(self._read(order_id), self._settings, fetched_at=asked_at)
@@ -162,6 +161,10 @@ class MarketplacerChannel:
     def receive(self, headers: Mapping[str, str], body: bytes) -> Receipt:
         """See `Hooks.receive`."""
         return self._hooks.receive(headers, body)
+
+    def receive_beginning(self, headers: Mapping[str, str], beginning: bytes) -> Receipt:
+        """See `EnduringHooks.receive_beginning`."""
+        return self._hooks.receive_beginning(headers, beginning)
 
     def read(self, topic: str, kept: bytes) -> Sequence[Notice]:
         """See `Hooks.read`."""
@@ -219,15 +222,6 @@ class MarketplacerChannel:
         except (ValueError, OverflowError, RecursionError) as error:
             message = "the stored cursor is not one of this connector; set the time to poll from anew"
             raise Rejected(message, code="cursor") from error
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the pure parts do not know which account they concern."""
-        try:
-            yield
-        except ConnectorError as error:
-            error.account = error.account or self._name
-            raise
 
 
 def _onward(place: Cursor, until: datetime, page: Page) -> Cursor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from connectors.checks import clocks
 from connectors.contract import Check
 from connectors.errors import ConnectorError, Unauthorized
 from connectors.marketplacer.client import Client
 from connectors.marketplacer.resources import ShapeError, key_of, mapping
 from connectors.marketplacer.settings import MarketplacerChannelSettings, MarketplacerMarketplaceSettings
 
-LARGEST_SKEW_SECONDS = 30.0
 QUERY = "query ($id: ID!) { node(id: $id) { __typename ... on Invoice { id legacyId } } }"
 """What a webhook must ask for, so that a delivery says which invoice to look at."""
 
@@ -17,7 +17,7 @@ def marketplace_checks(client: Client, settings: MarketplacerMarketplaceSettings
     """One entry per thing tried. When the site cannot be asked at all, what depends on asking it is left out."""
     found = [_access(client, "variants", "reading the variants", settings.base_url)]
     if found[0].ok:
-        found += [_identity(client, settings), _own_sales(client), _clock(client)]
+        found += [_identity(client, settings), _own_sales(client), clocks(client.http.clock_skew_seconds, "the site")]
         if settings.inventory == "multi_store" and settings.seller_id is None:
             found.append(_parent(client))
     return found
@@ -27,7 +27,7 @@ def channel_checks(client: Client, settings: MarketplacerChannelSettings) -> lis
     """As above."""
     found = [_access(client, "invoices", "reading the invoices", settings.base_url)]
     if found[0].ok:
-        found.append(_clock(client))
+        found.append(clocks(client.http.clock_skew_seconds, "the site"))
     return [*found, _webhooks(settings), _refunds(settings)]
 
 
@@ -79,17 +79,6 @@ def _own_sales(client: Client) -> Check:
         remedy = "without invoices no sale that a write may have overwritten can be told"
         return Check("own sales", ok=False, detail=str(error), remedy=remedy)
     return Check("own sales", ok=True, detail="readable")
-
-
-def _clock(client: Client) -> Check:
-    """Whether both clocks agree, as far as an answer has told."""
-    skew_seconds = client.http.clock_skew_seconds
-    if skew_seconds is None:
-        return Check("clock", ok=True, detail="the site does not tell its time")
-    detail = f"the site's clock is {skew_seconds:+.0f} s from ours"
-    if abs(skew_seconds) <= LARGEST_SKEW_SECONDS:
-        return Check("clock", ok=True, detail=detail)
-    return Check("clock", ok=False, detail=detail, remedy="let this machine take its time from the network (NTP)")
 
 
 def _webhooks(settings: MarketplacerChannelSettings) -> Check:

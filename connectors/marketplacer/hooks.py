@@ -87,16 +87,21 @@ class MarketplacerHooks:
     def receive(self, headers: Mapping[str, str], body: bytes) -> Receipt:
         """See `Hooks.receive`."""
         self._verify(headers, body)
-        # Made for each event at its source; a second attempt is thought to carry the same.
-        delivery_id = headers.get(IDEMPOTENCY) or headers.get(SEQUENCE) or ""
-        if not delivery_id or not _plain(delivery_id):
-            delivery_id = hashlib.sha256(body).hexdigest()
+        delivery_id = _delivery_id(headers, body)
         try:
             kept = _reduced(_decode(body))
         except (ValueError, RecursionError):
             return Receipt(delivery_id, "", self._without_secrets(body), raw=True)
         topic = f"{kept.about or 'none'}.{kept.event}" if _plain(kept.about) and _plain(kept.event) else ""
         return Receipt(delivery_id, topic, _encode(kept), raw=False)
+
+    def receive_beginning(self, headers: Mapping[str, str], beginning: bytes) -> Receipt:
+        """See `EnduringHooks.receive_beginning`. A signature is one of the whole: only the seller's header tells."""
+        self._verify_header(headers)
+        kept = self._without_secrets(beginning)
+        # A secret that is cut in two is not found.
+        longest = max(len(secret) for secret in (*self._secrets, *self._keys, b""))
+        return Receipt(_delivery_id(headers, beginning), "", kept[: len(kept) - longest], raw=True)
 
     def read(self, topic: str, kept: bytes) -> Sequence[Notice]:
         """See `Hooks.read`. Takes what `receive` kept, reduced or raw."""
@@ -130,7 +135,10 @@ class MarketplacerHooks:
         signature = headers.get(HMAC)
         if signature is not None and self._keys:
             self._verify_signature(signature, body)
-            return
+        else:
+            self._verify_header(headers)
+
+    def _verify_header(self, headers: Mapping[str, str]) -> None:
         given = headers.get(self._header)
         if given is None:
             raise InvalidSignature("the delivery has no secret and no signature", account=self._account, code="missing")
@@ -153,6 +161,12 @@ class MarketplacerHooks:
         for secret in (*self._secrets, *self._keys):
             body = body.replace(secret, b"***")
         return body
+
+
+def _delivery_id(headers: Mapping[str, str], body: bytes) -> str:
+    """Made for each event at its source; a second attempt is thought to carry the same."""
+    given = headers.get(IDEMPOTENCY) or headers.get(SEQUENCE) or ""
+    return given if given and _plain(given) else hashlib.sha256(body).hexdigest()
 
 
 def _reduced(body: _Body) -> _Kept:

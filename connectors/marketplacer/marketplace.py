@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from weakref import WeakValueDictionary
@@ -117,7 +118,20 @@ class MarketplacerMarketplace:
 
     def _listing(self, variant_id: str, place: Place) -> Listing:
         held = self._shelf.read(variant_id, place)
-        return _listing_of(place, held.stock, self._advert_of(variant_id))
+        advert = self._advert_of(variant_id)
+        found = _listing_of(place, held.stock, advert)
+        if advert is None or advert.published:
+            return found
+        return replace(found, closed_with=self._places_beside(place, advert))
+
+    def _places_beside(self, place: Place, advert: Advert) -> tuple[str, ...]:
+        """Every other place of an advert. Of a variant that cannot be read just now, none."""
+        found: set[str] = set()
+        for variant_id in advert.variant_ids:
+            with suppress(NotFound, Unreadable, ShapeError):
+                places = self._shelf.on_page(self._catalogue.variant(variant_id))
+                found |= {each.listing_id for each, _ in places if is_storable(each.listing_id)}
+        return tuple(sorted(found - {place.listing_id}))
 
     def _advert_of(self, variant_id: str) -> Advert | None:
         """Where adverts count, a variant's, now."""

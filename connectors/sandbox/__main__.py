@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from connectors.registry import UnknownConnectorError, connector
+from connectors.registry import UnknownConnectorError, connector, described
 
 from .serve import serve
 
@@ -46,7 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     if module_name is None:
         parser.error(f"the connector {chosen.name} has no sandbox")
-    sandbox = importlib.import_module(module_name)
+    try:
+        sandbox = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # Another's module that is missing is for the caller to explain: some sandboxes need more than is installed.
+        if error.name != module_name:
+            raise
+        parser.error(f"{described(chosen.name)} names a sandbox that is not there: {module_name}")
     try:
         options = sandbox.Options.model_validate_json(chosen.options)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Callable
 from datetime import datetime
 from email.utils import format_datetime
 
@@ -61,11 +62,12 @@ class Dropped(Response):
 
 
 class DateHeader:
-    """Stamps every answer with the time of the sandbox's clock, which may not be this machine's."""
+    """Stamps answers with the time of the sandbox's clock, which may not be this machine's, while they are `dated`."""
 
-    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, clock: Clock, *, dated: Callable[[], bool] = lambda: True) -> None:
         self._app = app
         self._clock = clock
+        self._dated = dated
         self._second: datetime | None = None
         self._text = ""
 
@@ -73,7 +75,7 @@ class DateHeader:
         """Pass the request on, and stamp its answer."""
 
         async def send_dated(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and self._dated():
                 MutableHeaders(scope=message)["Date"] = self._now()
             await send(message)
 

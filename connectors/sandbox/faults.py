@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from random import Random
 
@@ -116,6 +116,16 @@ class FaultPlan:
             self.struck[operation, fault.kind] += 1
             return fault
         return None
+
+
+def losing(random: Random, operations: Iterable[str], *, before_rate: float, after_rate: float) -> FaultPlan:
+    """A plan that breaks the connection of so many calls of these operations, before or after they are executed."""
+    plan = FaultPlan(random)
+    for operation in operations:
+        for kind, rate in ((FaultKind.DROP_BEFORE, before_rate), (FaultKind.DROP_AFTER, after_rate)):
+            if rate:
+                plan.arm(Fault(operation=operation, kind=kind, probability=rate, times=None))
+    return plan
 
 
 async def play(

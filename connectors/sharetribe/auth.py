@@ -2,128 +2,38 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import httpx
 from pydantic import SecretStr
 
+from connectors import tokens
 from connectors.clock import Clock
-from connectors.errors import RateLimited, Unauthorized, Unavailable
-from connectors.http import excerpt, retry_after_seconds
 
 TOKEN_PATH = "/v1/auth/token"  # noqa: S105  # nosec B105  # a path
 SCOPE = "integ"
-UNSTATED_LIFETIME_SECONDS = 300.0
-LONGEST_LIFETIME_SECONDS = 86_400.0
-"""Whatever an answer says, a token is renewed after this."""
-_REFUSED = (400, 401, 403)
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    authorization: str
-    refresh_token: str | None
-    stale_at: float
-    """On the monotonic clock: a little before the vendor lets it expire."""
+class TokenAuth(tokens.TokenAuth):
+    """See `tokens.TokenAuth`. The vendor checks a token before it executes anything."""
 
-
-class TokenAuth(httpx.Auth):
-    """Puts a valid access token on every request. One fetch serves all threads; the others wait for it.
-
-    A request answered 401 is sent once more with a fresh token, writes too: the vendor checks the token before it
-    executes anything. Raises `Unauthorized`, `RateLimited` or `Unavailable` when no token can be had; the request
-    itself was not sent then, or refused.
-    """
+    vendor = "Sharetribe"
+    remedy = "check both in Console, under Applications"
+    longest_lifetime_seconds = 86_400.0
 
     def __init__(self, *, account: str, base_url: str, client_id: str, client_secret: SecretStr, clock: Clock) -> None:
-        self._account = account
-        self._url = base_url.rstrip("/") + TOKEN_PATH
+        super().__init__(account=account, url=base_url.rstrip("/") + TOKEN_PATH, clock=clock)
         self._client_id = client_id
         self._client_secret = client_secret
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._token: _Token | None = None
-        self._failed_at: float | None = None
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """See `httpx.Auth`."""
-        token = self._token
-        if token is None or self._clock.monotonic() >= token.stale_at:
-            token = yield from self._renewed(token)
-        request.headers["authorization"] = token.authorization
-        response = yield request
-        if response.status_code == 401:
-            token = yield from self._renewed(token)
-            request.headers["authorization"] = token.authorization
-            yield request
-
-    def _renewed(self, used: _Token | None) -> Generator[httpx.Request, httpx.Response, _Token]:
-        """The token to use instead of `used`: another thread's, if one came first, else a new one."""
-        asked_at = self._clock.monotonic()
-        with self._lock:
-            if self._token is not None and self._token is not used:
-                return self._token
-            if self._failed_at is not None and self._failed_at > asked_at:
-                # Else every waiting thread would time out in its turn, one after the other.
-                raise Unavailable("no token could be had a moment ago, while this call waited", account=self._account)
-            self._token = None
-            try:
-                self._token = yield from self._fetched(used.refresh_token if used else None)
-            finally:
-                self._failed_at = self._clock.monotonic() if self._token is None else None
-            return self._token
-
-    def _fetched(self, refresh_token: str | None) -> Generator[httpx.Request, httpx.Response, _Token]:
+    def fetched(self, refresh_token: str | None) -> Generator[httpx.Request, httpx.Response, tokens.Token]:
+        """See `tokens.TokenAuth.fetched`."""
+        form = {"client_id": self._client_id}
         if refresh_token is not None:
-            form = {"client_id": self._client_id, "grant_type": "refresh_token", "refresh_token": refresh_token}
-            response = yield self._request(form)
-            response.read()
-            if response.status_code not in _REFUSED:
-                return self._read(response)
-        form = {
-            "client_id": self._client_id,
-            "client_secret": self._client_secret.get_secret_value(),
-            "grant_type": "client_credentials",
-            "scope": SCOPE,
-        }
-        response = yield self._request(form)
-        response.read()
-        return self._read(response)
-
-    def _request(self, form: dict[str, str]) -> httpx.Request:
-        return httpx.Request("POST", self._url, data=form, headers={"accept": "application/json"})
-
-    def _read(self, response: httpx.Response) -> _Token:
-        status = response.status_code
-        if status in _REFUSED:
-            message = "Sharetribe refuses the client id and secret; check both in Console, under Applications"
-            raise Unauthorized(message, account=self._account, code=str(status))
-        if status == 429:
-            message = "Sharetribe gives out no token now: too many requests"
-            seconds = retry_after_seconds(response, self._clock)
-            raise RateLimited(message, account=self._account, code="429", retry_after_seconds=seconds)
-        token = self._readable(response) if status == 200 else None
-        if token is None:
-            message = f"Sharetribe's token endpoint answered {status}: {excerpt(response)}"
-            raise Unavailable(message, account=self._account, code=str(status))
-        return token
-
-    def _readable(self, response: httpx.Response) -> _Token | None:
-        try:
-            answer = response.json()
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(answer, dict):
-            return None
-        access_token, refresh_token = answer.get("access_token"), answer.get("refresh_token")
-        seconds = answer.get("expires_in", UNSTATED_LIFETIME_SECONDS)
-        if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
-            return None
-        if not access_token or isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-            return None
-        # Early by a tenth, at most half a minute: the token must outlive its way to the vendor.
-        seconds = min(seconds, LONGEST_LIFETIME_SECONDS)
-        stale_at = self._clock.monotonic() + seconds - min(30.0, seconds / 10)
-        return _Token(f"Bearer {access_token}", refresh_token if isinstance(refresh_token, str) else None, stale_at)
+            renewal = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+            response = yield from self.asked({**form, **renewal})
+            if response.status_code not in tokens.REFUSED:
+                return self.read(response)
+        secret = self._client_secret.get_secret_value()
+        entry = {"client_secret": secret, "grant_type": "client_credentials", "scope": SCOPE}
+        return self.read((yield from self.asked({**form, **entry})))

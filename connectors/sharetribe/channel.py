@@ -11,6 +11,7 @@ import structlog
 from msgspec import Meta, Struct
 
 from connectors.budget import Priority
+from connectors.checks import clocks
 from connectors.contract import MAX_QUANTITY, Check, Gone, Order, OrderPage, OrderRef, UnreadableOrder
 from connectors.errors import NotFound, Rejected, Unreadable
 from connectors.http import Toolbox
@@ -138,7 +139,7 @@ class SharetribeChannel:
             access,
             checks.attempt("sales", lambda: self._list(1, self._whole, Priority.READ), base_url),
             checks.attempt("events", lambda: self._events(Position(now - OVERLAP)), base_url),
-            checks.clock(self._client),
+            clocks(self.clock_skew_seconds, "the marketplace"),
         ]
 
     def system_id(self) -> str:
@@ -158,7 +159,7 @@ class SharetribeChannel:
         unreadable: list[UnreadableOrder] = []
         for element in due:
             try:
-                order = sales.order(resources.as_resource(element), included, self._settings, fetched_at=asked_at)
+                order = self._holding(element, included, asked_at)
             except ShapeError as error:
                 unreadable.append(_unreadable(element, error))
             else:
@@ -187,6 +188,13 @@ class SharetribeChannel:
         )
         with self._client.reading(what):
             return answer, resources.elements(answer)
+
+    def _holding(self, element: Any, included: resources.Included, asked_at: datetime) -> Order:
+        """One entry of the list, which was asked for nothing but what holds stock. Raises `ShapeError`."""
+        order = sales.order(resources.as_resource(element), included, self._settings, fetched_at=asked_at)
+        if not order.lines and order.excluded is None:
+            raise ShapeError("it shows no stock reservation")
+        return order
 
     def _down_to(self, since: datetime, found: Sequence[Any]) -> tuple[list[Any], bool]:
         """Of a page, what was changed at or after `since`, or does not say when; and whether nothing follows.

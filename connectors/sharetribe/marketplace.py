@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from connectors.budget import Priority
+from connectors.checks import clocks
 from connectors.contract import (
     MAX_QUANTITY,
     Adjusted,
@@ -326,7 +327,7 @@ class SharetribeMarketplace:
             access,
             self._try("listings", lambda: next(self.listings(), None)),
             self._try("events", lambda: self.changes(None)),
-            checks.clock(self._client),
+            clocks(self.clock_skew_seconds, "the marketplace"),
         ]
 
     def system_id(self) -> str:

@@ -53,7 +53,7 @@ def order(
     """
     shown = attributes(transaction)
     excluded = _excluded(transaction, shown, settings)
-    link = related(transaction, "stockReservation")
+    link = _reservation_of(transaction)
     lines: tuple[OrderLine, ...] = ()
     placed_at = moment(shown.get("createdAt"))
     if link is not None and excluded != _ANOTHER_PROVIDER:
@@ -70,6 +70,20 @@ def order(
         excluded=excluded,
         fetched_at=fetched_at,
     )
+
+
+def _reservation_of(transaction: Resource) -> tuple[str, str] | None:
+    """Its reservation; None where it says that it has none.
+
+    A transaction has a listing at the least: one that shows neither does not say whether it holds stock.
+    """
+    shown = transaction.get("relationships")
+    if not isinstance(shown, Mapping) or not {"listing", "stockReservation"} & shown.keys():
+        raise ShapeError("it shows no relationships")
+    link = shown.get("stockReservation")
+    if link and not (isinstance(link, Mapping) and "data" in link):
+        raise ShapeError("its stock reservation is not shown as documented")
+    return related(transaction, "stockReservation")
 
 
 def ref(transaction: Resource) -> OrderRef:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +22,7 @@ from connectors.contract import (
     Subscription,
     UnreadableOrder,
 )
-from connectors.errors import ConnectorError, Rejected, Unreadable
+from connectors.errors import Rejected, Unreadable, concerning
 from connectors.http import Http, Toolbox
 from connectors.shopify import documents
 from connectors.shopify.access import Access
@@ -92,7 +91,7 @@ class ShopifyChannel:
         An order that changes while the window is read leaves it at the far end; the vendor's pages go by keys, so the
         others keep their places, and the next window has the changed one.
         """
-        with self._named():
+        with concerning(self._name):
             place = self._place(cursor)
             if place.until is None:
                 self._learn_vendor_clock()
@@ -110,7 +109,7 @@ class ShopifyChannel:
         """See `Channel.recent`. Pages of 250."""
         search, after = f"updated_at:>='{_stamp(_second(since))}'", None
         while True:
-            with self._named():
+            with concerning(self._name):
                 variables = {"query": search, "first": documents.MAX_PAGE, "after": after}
                 page = _page_of(self._graphql.ask(documents.RECENT, variables, priority=Priority.SWEEP))
                 refs = tuple(_ref(node) for node in page.nodes)
@@ -125,7 +124,7 @@ class ShopifyChannel:
         Raises `Rejected` where the shop shows no such order but would not show an old one either: without the scope
         `read_all_orders` it hides orders of more than 60 days, and an old sale must not pass for a deleted one.
         """
-        with self._named():
+        with concerning(self._name):
             order = self._whole.read(order_id)
             if isinstance(order, Order) or self._access.sees_all_orders():
                 return order
@@ -151,12 +150,12 @@ class ShopifyChannel:
 
     def subscriptions(self, address: str) -> Sequence[Subscription]:
         """See `Hooks.subscriptions`."""
-        with self._named():
+        with concerning(self._name):
             return self._subscriptions.at(address)
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         """See `Hooks.subscribe`."""
-        with self._named():
+        with concerning(self._name):
             return self._subscriptions.register(address)
 
     @property
@@ -226,15 +225,6 @@ class ShopifyChannel:
         except (ValueError, OverflowError, RecursionError) as error:
             message = "the stored cursor is not one of this connector; set the time to poll from anew"
             raise Rejected(message, code="cursor") from error
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the pure parts do not know which shop they concern."""
-        try:
-            yield
-        except ConnectorError as error:
-            error.account = error.account or self._name
-            raise
 
 
 def _page_of(answer: Answer) -> OrderConnection:

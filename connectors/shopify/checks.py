@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from connectors.checks import clocks
 from connectors.contract import Check
 from connectors.errors import ConnectorError
 from connectors.http import Http
@@ -9,8 +10,6 @@ from connectors.shopify.access import READ_ALL_ORDERS, READ_ORDERS, Access
 from connectors.shopify.graphql import GraphQL
 from connectors.shopify.settings import ShopifySettings
 from connectors.shopify.subscriptions import Subscriptions
-
-MAX_CLOCK_SKEW_SECONDS = 30.0
 
 
 def checks(
@@ -27,7 +26,7 @@ def checks(
         _scopes(scopes),
         _history(scopes),
         _version(graphql),
-        _clock(http),
+        clocks(http.clock_skew_seconds, "the shop"),
         *found,
     ]
     try:
@@ -63,16 +62,6 @@ def _version(graphql: GraphQL) -> Check:
         f"asked for {graphql.api_version}, answered by {graphql.served_version}: ours is not supported any more",
         "set api_version to a supported one after reading the vendor's release notes",
     )
-
-
-def _clock(http: Http) -> Check:
-    skew_seconds = http.clock_skew_seconds
-    if skew_seconds is None:
-        return Check("clock", True, "the shop does not tell its time")
-    detail = f"the shop's clock is {skew_seconds:+.0f} s from ours"
-    if abs(skew_seconds) <= MAX_CLOCK_SKEW_SECONDS:
-        return Check("clock", True, detail)
-    return Check("clock", False, detail, "let this machine take its time from the network (NTP)")
 
 
 def _webhooks(settings: ShopifySettings, subscriptions: Subscriptions) -> Check:

@@ -62,7 +62,9 @@ class WholeOrders:
         for _ in range(MAX_READS):
             answer = self._graphql.ask(documents.ORDER, {"id": gid})
             fetched_at = answer.asked_at
-            node = answer.data.get("order")
+            if "order" not in answer.data:
+                raise Unreadable(f"asked for order {order_id}, the shop says neither what it is nor that it is none")
+            node = answer.data["order"]
             if node is None:
                 return Gone(order_id, fetched_at)
             head = shaped(node, SingleOrder, f"order {order_id}", order_id=order_id)

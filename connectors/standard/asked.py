@@ -11,18 +11,17 @@ that no order falls between two of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
 from connectors.answers import excerpt, name_of, parse_json
 from connectors.budget import Priority, Scope
+from connectors.checks import clocks
 from connectors.contract import Check, Gone, Order, OrderPage, OrderRef, UnreadableOrder
-from connectors.errors import ConnectorError, NotFound, Rejected, Unauthorized, Unreadable
+from connectors.errors import ConnectorError, NotFound, Rejected, Unauthorized, Unreadable, concerning
 from connectors.http import Http, Toolbox
 from connectors.standard.channel import StandardChannel
 from connectors.standard.orders import order_id_in, order_row, to_order
@@ -34,7 +33,6 @@ MAX_PAGES = 100_000
 """Of one reading: a system that always has one more page is not followed for ever."""
 RESTARTS_EVERY = timedelta(minutes=10)
 """A cursor that is refused is begun anew so often; if that does not help, a person is told."""
-MAX_CLOCK_SKEW_SECONDS = 30.0
 NO_SUCH_ORDER = "trueup-doctor-asks-for-no-order"
 
 
@@ -86,7 +84,7 @@ class AskedChannel(StandardChannel):
             base_url=base_url,
             headers={"authorization": f"Bearer {token.get_secret_value()}"} if token else {},
         )
-        self._scopes = (Scope(f"standard:{urlsplit(self._where).netloc}", None, in_flight=CALLS_AT_ONCE),)
+        self._scopes = (Scope(f"standard:{name}", None, in_flight=CALLS_AT_ONCE),)
 
     @property
     def calls(self) -> int:
@@ -105,7 +103,7 @@ class AskedChannel(StandardChannel):
 
     def orders(self, cursor: str) -> OrderPage:
         """See `Polled.orders`. What changed while it was read is read again by the next reading."""
-        with self._named():
+        with concerning(self._name):
             place = self._decoded(cursor)
             if place.pages >= MAX_PAGES:
                 raise Rejected(f"more than {MAX_PAGES} pages changed since {place.since.isoformat()}", code="pages")
@@ -132,7 +130,7 @@ class AskedChannel(StandardChannel):
         """See `Askable.recent`. There is no cheaper way than whole orders."""
         since, following = since.astimezone(UTC), None
         for _ in range(MAX_PAGES):
-            with self._named():
+            with concerning(self._name):
                 answer = self._page(since, following, Priority.SWEEP)
                 orders, unreadable = self._read_all(answer)
             yield (*(OrderRef(order.order_id, order.revision) for order in orders), *unreadable)
@@ -145,7 +143,7 @@ class AskedChannel(StandardChannel):
         """See `Askable.order`. It is gone only if the answer holds no order at all: a system that does not know the
         question answers with others.
         """
-        with self._named():
+        with concerning(self._name):
             answer = self._ask({"order_id": order_id}, Priority.READ)
             found = [row for row in answer.page.orders if order_id_in(row) == order_id]
             if len(found) == 1 and len(answer.page.orders) == 1:
@@ -161,13 +159,18 @@ class AskedChannel(StandardChannel):
         """See `Channel.check`."""
         remedy = "check orders_url and orders_token, and what docs/connectors/standard.md says of the answer"
         try:
-            with self._named():
+            with concerning(self._name):
                 answer = self._page(self._clock.now() - timedelta(days=1), None, Priority.READ)
                 self._read_all(answer)
         except ConnectorError as error:
             return [Check("access", False, str(error), remedy), *super().check()]
         detail = f"{self._where} answers; a day of orders begins with {len(answer.page.orders)}"
-        return [Check("access", True, detail), self._one_order(), self._clocks(), *super().check()]
+        return [
+            Check("access", True, detail),
+            self._one_order(),
+            clocks(self.clock_skew_seconds, "the system"),
+            *super().check(),
+        ]
 
     def _one_order(self) -> Check:
         try:
@@ -176,15 +179,6 @@ class AskedChannel(StandardChannel):
             remedy = "let it answer ?order_id=ID with that order alone, or with none: a deleted order is not seen else"
             return Check("single orders", False, str(error), remedy)
         return Check("single orders", True, "can be asked for")
-
-    def _clocks(self) -> Check:
-        skew_seconds = self._http.clock_skew_seconds
-        if skew_seconds is None:
-            return Check("clock", True, "the system does not tell its time: ours is taken for it")
-        detail = f"the system's clock is {skew_seconds:+.0f} s from ours"
-        if abs(skew_seconds) <= MAX_CLOCK_SKEW_SECONDS:
-            return Check("clock", True, detail)
-        return Check("clock", False, detail, "let this machine take its time from the network (NTP)")
 
     # ------------------------------------------------------------------------------------------------------------
 
@@ -245,15 +239,6 @@ class AskedChannel(StandardChannel):
         except (ValueError, OverflowError, RecursionError) as error:
             message = "the stored cursor is not one of this connector; set the time to poll from anew"
             raise Rejected(message, code="cursor") from error
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the pure parts do not know which channel they concern."""
-        try:
-            yield
-        except ConnectorError as error:
-            error.account = error.account or self._name
-            raise
 
 
 def _stamp(moment: datetime) -> str:

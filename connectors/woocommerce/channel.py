@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from msgspec import Struct
 
 from connectors.budget import Priority
 from connectors.contract import Check, Gone, Notice, Order, OrderPage, OrderRef, Receipt, Subscription, UnreadableOrder
-from connectors.errors import ConnectorError, Rejected, Unreadable
+from connectors.errors import Rejected, Unreadable, concerning
 from connectors.http import Toolbox
 from connectors.woocommerce.checks import checks
 from connectors.woocommerce.client import Client
@@ -71,7 +70,7 @@ class WooCommerceChannel:
 
         An order that changes while the window is read leaves it at the far end, and the next window has it.
         """
-        with self._named():
+        with concerning(self._name):
             place = self._place(cursor)
             until = place.until
             if until is None:
@@ -96,19 +95,19 @@ class WooCommerceChannel:
 
         Until then an order that is touched between being found and being shown must not pass for the place reached.
         """
-        with self._named():
+        with concerning(self._name):
             self._learn_vendor_clock()
             at, now = _second(since), _second(self._http.vendor_now)
         for until in (now - SETTLING, now + 2 * SECOND):
             while at < until:
-                with self._named():
+                with concerning(self._name):
                     piece = self._scan.piece(at, until, RECENT_FIELDS, RECENT_PAGE, priority=Priority.SWEEP)
                 at = piece.until
                 yield tuple(_ref(row) for row in piece.rows)
 
     def order(self, order_id: str) -> Order | Gone:
         """See `Channel.order`. An order in the trash is no deleted one: it counts as its account and status say."""
-        with self._named():
+        with concerning(self._name):
             return self._whole.read(order_id)
 
     def check(self) -> Sequence[Check]:
@@ -127,12 +126,12 @@ class WooCommerceChannel:
 
     def subscriptions(self, address: str) -> Sequence[Subscription]:
         """See `Hooks.subscriptions`."""
-        with self._named():
+        with concerning(self._name):
             return self._subscriptions.at(address)
 
     def subscribe(self, address: str) -> Sequence[Subscription]:
         """See `Hooks.subscribe`."""
-        with self._named():
+        with concerning(self._name):
             return self._subscriptions.register(address)
 
     @property
@@ -174,15 +173,6 @@ class WooCommerceChannel:
         except (ValueError, OverflowError, RecursionError) as error:
             message = "the stored cursor is not one of this connector; set the time to poll from anew"
             raise Rejected(message, code="cursor") from error
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the pure parts do not know which shop they concern."""
-        try:
-            yield
-        except ConnectorError as error:
-            error.account = error.account or self._name
-            raise
 
 
 def _ref(row: Any) -> OrderRef | UnreadableOrder:

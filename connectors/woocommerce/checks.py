@@ -5,17 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from connectors.budget import Priority
+from connectors.checks import clocks
 from connectors.contract import Check
 from connectors.errors import ConnectorError
-from connectors.http import Http
 from connectors.woocommerce.client import Client
 from connectors.woocommerce.orders import moment_of, order_id_in, shaped
 from connectors.woocommerce.scan import Scan, stamp
 from connectors.woocommerce.settings import WooCommerceSettings
 from connectors.woocommerce.shapes import RevisionRow
 from connectors.woocommerce.subscriptions import Subscriptions
-
-MAX_CLOCK_SKEW_SECONDS = 30.0
 
 
 def checks(settings: WooCommerceSettings, client: Client, scan: Scan, subscriptions: Subscriptions) -> list[Check]:
@@ -32,7 +30,7 @@ def checks(settings: WooCommerceSettings, client: Client, scan: Scan, subscripti
     found = [
         Check("access", True, f"{settings.site} accepts the key"),
         _dates(client, scan),
-        _clock(client.http),
+        clocks(client.http.clock_skew_seconds, "the site"),
         *found,
     ]
     found.append(_webhooks(subscriptions))
@@ -67,16 +65,6 @@ def _dates(client: Client, scan: Scan) -> Check:
     if again.date_modified_gmt != rows[0].date_modified_gmt:
         return Check(name, True, "the newest order changed while it was looked for; try again for a certain answer")
     return Check(name, False, f"order {rows[0].id} is not listed at {stamp(moment)} UTC, when it was modified", remedy)
-
-
-def _clock(http: Http) -> Check:
-    skew_seconds = http.clock_skew_seconds
-    if skew_seconds is None:
-        return Check("clock", True, "the site does not tell its time")
-    detail = f"the site's clock is {skew_seconds:+.0f} s from ours"
-    if abs(skew_seconds) <= MAX_CLOCK_SKEW_SECONDS:
-        return Check("clock", True, detail)
-    return Check("clock", False, detail, "let this machine take its time from the network (NTP)")
 
 
 def _webhooks(subscriptions: Subscriptions) -> Check:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import heapq
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import httpx
 from pydantic import SecretStr
@@ -42,7 +41,7 @@ from worker import schedule
 from worker.links import Links
 from worker.services import Services
 from worker.store.migrate import upgrade
-from worker.tasks import POLL_CHANNEL, Tasks
+from worker.tasks import Tasks
 
 CHANNEL = "shop"
 LISTINGS = 1000
@@ -82,7 +81,7 @@ class Deployment:
         self.marketplace = marketplace
         self.shop = shop
         self._rung: dict[str, None] = {}
-        self._tasks = Tasks(services, self, self)  # type: ignore[arg-type]
+        self._tasks = Tasks(services, self)  # type: ignore[arg-type]
         self._runs = {
             schedule.INTAKE: self._tasks.intake,
             schedule.POLL: self._tasks.poll,
@@ -97,12 +96,6 @@ class Deployment:
     def ring(self, task: str) -> None:
         """As the doorbell: several rings within a moment are one."""
         self._rung[task] = None
-
-    def send_task(self, task: str, *, args: Sequence[str], **_how: Any) -> None:
-        """As the broker, without a delay."""
-        if task != POLL_CHANNEL:
-            raise AssertionError(f"only polls are sent with arguments, not {task}")
-        self._tasks.poll_channel(*args)
 
     def calls(self) -> Calls:
         """So far, as the vendors count them."""

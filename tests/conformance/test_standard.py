@@ -12,16 +12,13 @@ import httpx
 import pytest
 
 from connectors.budget import LocalBudgets
-from connectors.contract import Gone, Ignored, Notice, Order, OrderRef
+from connectors.contract import Gone, Ignored, Notice, Order
 from connectors.errors import (
     ConnectorError,
     InvalidSignature,
     NotFound,
-    RateLimited,
     Rejected,
     Unauthorized,
-    Unavailable,
-    Unreadable,
 )
 from connectors.http import Toolbox
 from connectors.sandbox.clock import VirtualClock
@@ -248,17 +245,6 @@ def test_at_rest_a_poll_is_one_call_that_brings_nothing(world: World) -> None:
     assert world.channel.calls == before + 1
 
 
-def test_what_is_listed_late_is_found_by_ids_and_revisions(world: World) -> None:
-    world.switch(index_lag_seconds=120)
-    placed = world.api.place()
-    world.clock.advance(10)
-    orders, cursor = world.poll(world.channel.cursor_at(START))
-    world.clock.advance(150)
-    more, _ = world.poll(cursor)
-    assert orders + more == []
-    assert [ref for page in world.channel.recent(START) for ref in page] == [OrderRef(placed["id"], 1)]
-
-
 def test_a_deleted_order_is_gone_for_who_asks(world: World) -> None:
     placed = world.api.place()
     world.api.delete(placed)
@@ -294,15 +280,8 @@ def test_cursors_that_lead_nowhere_end(world: World, switch: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        ({"kind": "drop_before", "times": None}, Unavailable),
-        ({"kind": "drop_after", "times": None}, Unavailable),
-        ({"kind": "server_error", "times": None}, Unavailable),
-        ({"kind": "bad_gateway", "times": None}, Unavailable),
-        ({"kind": "too_many_requests", "times": None, "retry_after_seconds": 3600}, RateLimited),
         ({"kind": "answer", "status": 404}, NotFound),
         ({"kind": "answer", "status": 302}, Rejected),
-        ({"kind": "answer", "status": 200, "body": "<html>"}, Unreadable),
-        ({"kind": "answer", "status": 200, "body": "{}", "content_type": "application/json"}, Unreadable),
     ],
     ids=str,
 )
@@ -317,13 +296,6 @@ def test_every_fault_has_its_error_and_changes_nothing(world: World, fault: dict
     world.api.control("faults", method="DELETE")
     world.clock.advance(3600)
     assert [order.order_id for order in world.poll(cursor)[0]] == [placed["id"]]
-
-
-@pytest.mark.parametrize("fault", ["drop_before", "server_error", "too_many_requests"])
-def test_what_passes_is_tried_again_inside(world: World, fault: str) -> None:
-    placed = world.api.place()
-    world.fail(operation="orders", kind=fault, times=2)
-    assert [order.order_id for order in world.poll(world.channel.cursor_at(START))[0]] == [placed["id"]]
 
 
 def test_a_wrong_token_is_one(world: World) -> None:
@@ -367,17 +339,6 @@ def test_either_of_two_secrets_will_do_while_one_is_replaced(world: World, recei
         assert isinstance(read(world.open(webhook_secrets=secrets), told), Order)
     with pytest.raises(InvalidSignature):
         read(world.open(webhook_secrets=["whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldCwgMzIgYnl0ZXM="]), told)
-
-
-def test_half_a_message_is_kept_raw_and_told(world: World, receiver: Receiver) -> None:
-    world.api.control("delivery_faults", {"truncate_rate": 1})
-    world.api.register(receiver.url)
-    world.api.place()
-    (told,) = receiver.wait_for(1)
-    receipt = world.channel.receive(told.headers, told.body)
-    assert receipt.raw
-    with pytest.raises(Unreadable):
-        world.channel.read(receipt.topic, receipt.kept)
 
 
 def test_messages_about_something_else_are_nothing(world: World, receiver: Receiver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,9 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from standardwebhooks import Webhook
-from standardwebhooks.webhooks import WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError, WebhookVerificationError
 
 from connectors.clock import SystemClock
 from connectors.contract import Order
@@ -22,6 +24,7 @@ from connectors.sandbox.clock import VirtualClock
 from connectors.sandbox.serve import serve
 from connectors.standard.sandbox import Options, create_app
 from connectors.standard.sandbox.messages import sign
+from connectors.standard.settings import key_of
 from connectors.standard.signing import digest, verify
 from tests.conformance.standard_sandbox.api import Api, Receiver
 from tests.unit.connectors.standard.vendor import channel, message, order
@@ -60,6 +63,70 @@ def test_the_specifications_example_is_the_same_to_everybody() -> None:
     assert sign(EXAMPLE["secret"], EXAMPLE["id"], EXAMPLE["timestamp"], body) == EXAMPLE["signature"]
     headers = headers_of(EXAMPLE["id"], EXAMPLE["timestamp"], EXAMPLE["signature"])
     assert verify(headers, body, [key], moment) == EXAMPLE["id"]
+
+
+REFERENCE_CASES: dict[str, tuple[dict[str, str | None], bool]] = {
+    # What the reference implementations test themselves with: headers put over those of a good message, None for one
+    # that is not there, and whether the message is to be taken. `{}` stands for the good signature.
+    "nothing changed": ({}, True),
+    "no id": ({"webhook-id": None}, False),
+    "no timestamp": ({"webhook-timestamp": None}, False),
+    "a timestamp that is none": ({"webhook-timestamp": "hello"}, False),
+    "no signature": ({"webhook-signature": None}, False),
+    "another message's signature": ({"webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OA="}, False),
+    "a signature that is no base64": ({"webhook-signature": "v1,dawfeoifkpqwoekfpqoekf"}, False),
+    "a signature without content": ({"webhook-signature": "v1,"}, False),
+    "several signatures, one of which is good": (
+        {
+            "webhook-signature": "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc="
+            " v2,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc= {} v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc="
+        },
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFERENCE_CASES)
+@pytest.mark.parametrize("body", [EXAMPLE["body"].encode(), b""])
+@pytest.mark.parametrize(("age_seconds", "timely"), [(0, True), (290, True), (310, False), (-290, True), (-310, False)])
+def test_the_reference_implementations_own_cases(case: str, body: bytes, age_seconds: int, timely: bool) -> None:
+    changes, taken = REFERENCE_CASES[case]
+    key = key_of(SecretStr(EXAMPLE["secret"]))
+    now = datetime.now(UTC)
+    timestamp = str(int(now.timestamp()) - age_seconds)
+    signature = ours(key, EXAMPLE["id"], timestamp, body)
+    headers = headers_of(EXAMPLE["id"], timestamp, signature)
+    for name, value in changes.items():
+        del headers[name]
+        if value is not None:
+            headers[name] = value.replace("{}", signature)
+    if taken and timely:
+        Webhook(EXAMPLE["secret"]).verify(body, headers, json_parse=False)
+        assert verify(headers, body, [key], now) == EXAMPLE["id"]
+    else:
+        # The second is what the library in Python makes of a signature that is no base64.
+        with pytest.raises((WebhookVerificationError, binascii.Error)):
+            Webhook(EXAMPLE["secret"]).verify(body, headers, json_parse=False)
+        with pytest.raises(InvalidSignature):
+            verify(headers, body, [key], now)
+
+
+@pytest.mark.parametrize("padding", ["", "=="])
+@pytest.mark.parametrize("prefix", ["", "whsec_"])
+def test_a_secret_in_any_form_is_the_same_key(prefix: str, padding: str) -> None:
+    text = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwBr"
+    timestamp = str(int(datetime.now(UTC).timestamp()))
+    signature = ours(key_of(SecretStr(prefix + text + padding)), "msg_1", timestamp, b"{}")
+    Webhook(prefix + text).verify(b"{}", headers_of("msg_1", timestamp, signature))
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS"])
+def test_no_secret_is_none_and_one_of_less_than_the_specifications_24_bytes_is_none_to_us(secret: str) -> None:
+    with pytest.raises(ValueError, match="24 to 64 random bytes"):
+        key_of(SecretStr(secret))
+    if not secret.removeprefix("whsec_"):
+        with pytest.raises(EmptyWebhookSecretError):
+            Webhook(secret)
 
 
 @given(KEYS, IDS, BODIES, st.integers(0, 2**33))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from tests.doubles import AbsoluteMarketplace
 from tests.world import World
 from worker.reconcile.decide import Decisions
 from worker.store import Store
-from worker.store.tables import Anomaly, Operation
+from worker.store.tables import Anomaly, ListingRow, Operation
 
 
 @pytest.fixture
@@ -26,6 +28,12 @@ def slip_in(world: World, action: Callable[[], object]) -> None:
         action()
 
     world.marketplace.before_adjust = once
+
+
+def make_unreadable(world: World, *sales: str) -> None:
+    """These sales, and no others."""
+    assert isinstance(world.marketplace, AbsoluteMarketplace)
+    world.marketplace.unreadable_sales = sales
 
 
 def settle_down(world: World, minutes: int = 10) -> None:
@@ -51,6 +59,66 @@ def test_a_sale_that_a_write_overwrote_is_told_with_its_units(world: World) -> N
     Decisions(world.store, world.clock, world.services.anomalies).accept_total("L", by="ada", reason="counted")
     settle_down(world)
     assert (world.total(), world.anomalies()) == (5, [])
+
+
+def test_a_sale_that_a_write_overwrote_when_it_was_executed_late_is_told(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    world.sell("1", {"A": 3})
+    settle_down(world, minutes=4)
+    assert world.operations() == [("absent", 10, 7), ("applied", 10, 7)]
+    held = world.marketplace.buy("L", 2)
+    world.pass_time(240)
+    [execute] = world.marketplace.late
+    execute()
+    assert world.total() == 7
+    settle_down(world, minutes=10)
+    assert world.anomalies() == ["sale-at-risk"]
+    ((detail,),) = world.rows(Anomaly.detail)
+    assert (detail["units"], detail["sale"]) == (2, held.reservation_id)
+
+
+def test_a_sale_that_cannot_be_read_is_told_and_judged_once_it_can(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    slip_in(world, lambda: world.marketplace.buy("L", 2))
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    [sale] = world.marketplace.stock_model.reservations
+    make_unreadable(world, sale)
+    settle_down(world)
+    assert world.anomalies() == ["unreadable-sale"]
+    ((order_id, message),) = world.rows(Anomaly.order_id, Anomaly.message)
+    assert (order_id, "it has no status" in message) == (sale, True)
+    make_unreadable(world)
+    settle_down(world)
+    assert world.anomalies() == ["sale-at-risk"]
+    Decisions(world.store, world.clock, world.services.anomalies).accept_total("L", by="ada", reason="counted")
+    settle_down(world, minutes=60)
+    assert world.anomalies() == []
+
+
+def test_an_unreadable_sale_is_asked_for_more_and_more_seldom_and_what_a_person_judged_stays_so(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    slip_in(world, lambda: world.marketplace.buy("L", 2))
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    settle_down(world)
+    Decisions(world.store, world.clock, world.services.anomalies).accept_total("L", by="ada", reason="counted")
+    world.marketplace.buy("L", 1)
+    make_unreadable(world, list(world.marketplace.stock_model.reservations)[-1])
+    slip_in(world, lambda: None)
+    world.sell("2", {"A": 1})
+    settle_down(world, minutes=60)
+    asked = world.marketplace.count("sales")
+    settle_down(world, minutes=60)
+    # At most one every five minutes, and fewer in the second hour.
+    assert 0 < world.marketplace.count("sales") - asked <= 10
+    make_unreadable(world)
+    settle_down(world, minutes=30)
+    assert world.anomalies() == ["sale-at-risk"]
 
 
 def test_sales_at_other_times_and_of_other_listings_are_not_told(world: World) -> None:
@@ -131,3 +199,47 @@ def test_a_write_executed_late_over_a_newer_number_is_told(world: World) -> None
     assert world.total() == 7
     settle_down(world)
     assert world.anomalies() == ["unexplained-total"]
+
+
+def test_stock_that_a_sweep_shows_at_zero_is_looked_at_long_before_closing_is_due(world: World) -> None:
+    world.listing(total=1)
+    world.link()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    world.upkeep()
+    world.marketplace.edit("L", 5)
+    world.pass_time(60)
+    world.services.sweeper.sweep()
+    world.upkeep()
+    assert world.rows(ListingRow.total) == [(5,)]
+    world.marketplace.edit("L", -5)
+    world.services.sweeper.sweep()
+    world.upkeep()
+    world.pass_time(19 * 60)
+    world.upkeep()
+    assert world.marketplace.count("close") == 0
+    world.pass_time(61)
+    world.upkeep()
+    assert world.marketplace.count("close") == 1
+
+
+def test_where_a_sweep_is_all_that_tells_it_comes_as_often_as_a_tenth_of_the_time_allows(store: Store) -> None:
+    world = World(store, marketplace=AbsoluteMarketplace)
+    sweeper = world.services.sweeper
+    assert sweeper.interval() == timedelta(hours=1)
+    listings = world.marketplace.listings
+
+    def slowly() -> Iterator[Any]:
+        world.pass_time(180)
+        return listings()
+
+    for seconds, expected in ((0, timedelta(minutes=5)), (180, timedelta(minutes=30))):
+        world.marketplace.listings = slowly if seconds else listings  # type: ignore[method-assign]
+        sweeper.sweep()
+        assert sweeper.interval() == expected
+
+
+def test_behind_a_feed_a_sweep_comes_once_a_day(store: Store) -> None:
+    world = World(store)
+    world.services.sweeper.sweep()
+    assert world.services.sweeper.interval() == timedelta(days=1)

@@ -291,7 +291,7 @@ def down(world: World, *methods: str) -> Callable[[], None]:
 def test_due_rows_wait_for_a_marketplace_that_is_down_and_no_storm_follows(world: World) -> None:
     backlog(world)
     up = down(world, "adjust", "listing", "changes", "adjustments", "listings")
-    tasks = Tasks(world.services, _Deaf(), _Deaf())  # type: ignore[arg-type]
+    tasks = Tasks(world.services, _Deaf())  # type: ignore[arg-type]
     world.marketplace.calls.clear()
     for _ in range(600):
         _quietly(tasks.reconcile)()
@@ -318,8 +318,6 @@ def test_due_rows_wait_for_a_marketplace_that_is_down_and_no_storm_follows(world
 
 class _Deaf:
     def ring(self, task: str) -> None: ...
-
-    def send_task(self, name: str, **_options: object) -> None: ...
 
 
 def test_a_listing_that_alone_gets_no_answer_does_not_keep_the_account_down(world: World) -> None:
@@ -383,7 +381,7 @@ def test_the_account_is_called_as_ever_once_doctor_finds_it_well(world: World) -
 def test_a_sweep_cut_short_is_begun_anew_soon(world: World) -> None:
     world.listing(total=10)
     world.pass_time(100_000)
-    tasks = Tasks(world.services, _Deaf(), _Deaf())  # type: ignore[arg-type]
+    tasks = Tasks(world.services, _Deaf())  # type: ignore[arg-type]
     world.marketplace.fail("listings", Unavailable("down"))
     _quietly(tasks.sweep)()
     swept = world.marketplace.count("listings")

@@ -27,7 +27,7 @@ from worker import schedule
 from worker.app import make_app
 from worker.doorbell import Doorbell
 from worker.embedded import WorkerThread
-from worker.tasks import POLL_CHANNEL, register
+from worker.tasks import register
 
 WITHIN_SECONDS = 30.0
 PASSWORD = "canary-redis-password"
@@ -69,7 +69,6 @@ def test_p8_no_secret_is_in_the_broker(locked_redis: str) -> None:
     with structlog.contextvars.bound_contextvars(correlation_id=uuid.uuid4().hex):
         for task in schedule.QUEUE_OF:
             bell.ring(task)
-        app.send_task(POLL_CHANNEL, args=[receiving.CHANNEL], queue="intake")
     bell.close()
     budgets = RedisBudgets.from_url(locked_redis, SystemClock(), Random(1))
     with budgets.spend(Scope("shopify:toys", per_second=10.0, burst=10), priority=Priority.WRITE):
@@ -118,9 +117,6 @@ class Looks:
             self.correlations.append(structlog.contextvars.get_contextvars()["correlation_id"])
 
         return look
-
-    def poll_channel(self, name: str) -> None:
-        self.at.append(f"poll_channel {name}")
 
 
 class Exploded:
@@ -208,15 +204,15 @@ def test_p2_a_task_that_is_not_ours_is_not_run(worker: Worker, task: str) -> Non
 @pytest.mark.parametrize("arguments", [(1, 2, 3), ({"a": 1},), ("x" * 3_000_000,), ([[[]]],)])
 def test_p2_wrong_arguments_end_that_task_alone(worker: Worker, arguments: tuple[Any, ...]) -> None:
     worker.call(schedule.INTAKE, *arguments)
-    worker.call(POLL_CHANNEL)
+    worker.call(schedule.POLL, 1)
     worker.handles_the_next()
     assert worker.looks.at == ["feed"]
 
 
 def test_p2_a_forged_message_causes_a_look_and_no_more(worker: Worker) -> None:
     signature = {
-        "task": POLL_CHANNEL,
-        "args": ["nobody"],
+        "task": schedule.POLL,
+        "args": [],
         "kwargs": {},
         "options": {"queue": "intake"},
         "immutable": True,
@@ -225,8 +221,8 @@ def test_p2_a_forged_message_causes_a_look_and_no_more(worker: Worker) -> None:
     worker.call(schedule.INTAKE, trueup_correlation_id={"a": 1})
     worker.call(schedule.INTAKE, embed={"callbacks": [{**signature, "immutable": True}]})
     worker.handles_the_next()
-    until(lambda: "poll_channel nobody" in worker.looks.at)
-    assert sorted(worker.looks.at) == ["feed", *["intake"] * 3, "poll_channel nobody"]
+    until(lambda: "poll" in worker.looks.at)
+    assert sorted(worker.looks.at) == ["feed", *["intake"] * 3, "poll"]
     assert all(len(given) <= 64 and given.isascii() and given.isprintable() for given in worker.looks.correlations)
 
 

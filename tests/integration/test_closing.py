@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from config.settings import PolicySettings
 from connectors.contract import ListingState
 from connectors.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from connectors.sandbox.log import Shown
+from tests.doubles import UNLIMITED_FROM
 from tests.world import CHANNEL, World
 from worker.store import Store, Transaction
-from worker.store.tables import HoldReason, HoldScope, Operation, OperationKind
+from worker.store.tables import HoldReason, HoldScope, ListingRow, Operation, OperationKind
 from worker.upkeep import repository
 
 TWENTY_MINUTES = 1200
@@ -125,6 +128,42 @@ def test_stock_before_a_zero_episode_does_not_end_it_however_late_the_feed_tells
     assert (state(world), world.marketplace.count("close")) == (ListingState.PUBLISHED, 1)
 
 
+@pytest.mark.parametrize("page", [1, 100])
+def test_stock_between_a_zero_episode_and_our_closing_does_not_end_it_however_late_the_feed_tells(
+    world: World, page: int
+) -> None:
+    world.listing(total=2)
+    world.link()
+    world.follow()
+    world.marketplace.feed_hidden, world.marketplace.feed_page = True, page
+    world.marketplace.edit("L", -2)
+    world.services.sweeper.sweep()
+    world.settle_down(seconds=600, step=20)
+    for units in (2, -2):
+        world.marketplace.edit("L", units)
+        world.pass_time(1)
+    world.settle_down(seconds=800, step=20)
+    assert (state(world), world.marketplace.count("close")) == (ListingState.CLOSED, 1)
+    world.marketplace.set_state("L", ListingState.PUBLISHED)
+    world.marketplace.feed_hidden = False
+    world.settle_down(seconds=3000, step=30)
+    assert (state(world), world.marketplace.count("close")) == (ListingState.PUBLISHED, 1)
+
+
+def test_stock_that_came_in_when_a_zero_episode_had_just_begun_is_sold_however_the_clocks_stand(world: World) -> None:
+    world.listing(total=0)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.upkeep()
+    world.settle_down(seconds=60)
+    ahead = world.clock.now() + timedelta(seconds=20)
+    with world.store.write() as transaction:
+        transaction.execute(update(ListingRow).values(zero_since=ahead))
+    world.marketplace.edit("L", 5)
+    world.settle_down(seconds=15)
+    assert world.total() == 2
+
+
 def test_an_opening_of_ours_that_is_executed_after_the_next_closing_is_undone(sold_out: World) -> None:
     sold_out.settle_down(seconds=1300, step=20)
     sold_out.marketplace.edit("L", 1)
@@ -227,6 +266,22 @@ def test_a_closing_that_was_not_executed_is_found_absent_after_settle_after_and_
     assert closings(sold_out) == ["absent", "applied"]
     assert state(sold_out) is ListingState.CLOSED
     assert sold_out.listing_row().closed_by_us_at is not None
+
+
+@pytest.mark.parametrize("units", [3, UNLIMITED_FROM])
+def test_a_closing_that_is_executed_late_is_ours_so_that_it_is_opened_where_there_is_stock(
+    sold_out: World, units: int
+) -> None:
+    sold_out.marketplace.fail("close", OutcomeUnknown("no answer"))
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.upkeep()
+    sold_out.marketplace.edit("L", units)
+    sold_out.settle_down(seconds=120)
+    assert closings(sold_out) == ["absent"]
+    sold_out.marketplace.set_state("L", ListingState.CLOSED, ours=True)
+    sold_out.settle_down(seconds=120)
+    assert closings(sold_out) == ["applied"]
+    assert state(sold_out) is ListingState.PUBLISHED
 
 
 def test_a_closing_whose_answer_was_lost_and_that_somebody_undid_is_not_repeated(sold_out: World) -> None:

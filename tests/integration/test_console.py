@@ -334,7 +334,7 @@ def test_a_channel_is_paused_and_resumed(fresh: Console) -> None:
     assert browser.send("/accounts/pause", page="/", **where).status_code == 409
     assert browser.send("/accounts/pause", page="/", reason="stock-taking", **where).status_code == 303
     assert fresh.world.holds() == ["paused"]
-    assert "paused by ada: stock-taking" in browser.get("/").text
+    assert "stock-taking (paused by ada)" in browser.get("/").text
     assert browser.send("/accounts/resume", page="/", **where).status_code == 303
     assert fresh.world.holds() == []
     assert browser.send("/accounts/pause", page="/", scope="channel", name="other", reason="x").status_code == 404

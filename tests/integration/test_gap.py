@@ -17,15 +17,13 @@ QUARTER = 92 * 24 * 3600
 class Deaf:
     def ring(self, task: str) -> None: ...
 
-    def send_task(self, name: str, **_more: object) -> None: ...
-
 
 def after_a_gap(world: World) -> None:
     """The service was away for a quarter of a year, and starts."""
     world.pass_time(QUARTER)
     world.marketplace.fail("changes", CursorTooOld("90 days"))
     world.start_again(world.store)
-    tasks = Tasks(world.services, Deaf(), Deaf())  # type: ignore[arg-type]
+    tasks = Tasks(world.services, Deaf())  # type: ignore[arg-type]
     for _ in range(60):
         tasks.reconcile()
         tasks.feed()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from config.settings import WebSettings
 from connectors.contract import Subscription
 from connectors.errors import Unauthorized
@@ -37,11 +39,11 @@ def test_broken_webhooks_are_an_anomaly_that_resolves_itself(world: World) -> No
     whole = world.channel.subscribe
     world.channel.subscribe = broken  # type: ignore[method-assign]
     keeping = Housekeeping(world.services)
-    keeping.check_subscriptions()
+    keeping.check_subscriptions(CHANNEL)
     assert asked == ["https://stock.example.com/hooks/shop"]
     assert world.anomalies() == ["webhook-broken"]
     world.channel.subscribe = whole  # type: ignore[method-assign]
-    keeping.check_subscriptions()
+    keeping.check_subscriptions(CHANNEL)
     assert world.anomalies() == []
 
 
@@ -53,7 +55,8 @@ def test_refused_credentials_are_noticed_by_the_webhook_check(world: World) -> N
         raise Unauthorized("revoked", account=CHANNEL)
 
     world.channel.subscribe = refuse  # type: ignore[method-assign, assignment]
-    Housekeeping(world.services).check_subscriptions()
+    with pytest.raises(Unauthorized):
+        Housekeeping(world.services).check_subscriptions(CHANNEL)
     assert world.holds() == ["re-authorisation"]
 
 

@@ -255,6 +255,34 @@ def test_a_delivery_that_cannot_be_read_is_taken_and_told(store: Store, stack: E
     assert site.held() == site.truth()
 
 
+def in_pieces(body: bytes) -> Iterator[bytes]:
+    """Of a length that nobody announces."""
+    for start in range(0, len(body), 65_536):
+        yield body[start : start + 65_536]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_what_is_too_large_turns_nothing_off_and_its_beginning_is_kept(
+    store: Store, stack: ExitStack, announced: bool
+) -> None:
+    site = Site(store, stack)
+    limit = site.services.settings.web.max_body_bytes
+    body = b'{"event_name": "update", "about": "' + b"x" * limit
+
+    def post(secret: str) -> int:
+        content = body if announced else in_pieces(body)
+        return httpx.post(site.hook, content=content, headers={"auth-key": secret}, timeout=30).status_code
+
+    # Neither is a 4xx, for which the vendor would turn the webhook off; the forged one is refused all the same.
+    assert (post("another"), post(SECRET)) == (503, 200)
+    site.take_in()
+    (delivery,) = site.deliveries()
+    assert delivery.state is DeliveryState.PARKED
+    assert body.startswith(delivery.kept)
+    assert 0 < len(delivery.kept) <= limit
+    assert [view.kind for view in site.services.anomalies.list()] == ["parked-delivery"]
+
+
 def test_an_advert_closes_with_the_last_of_its_variants_and_nobody_is_bothered_before(
     store: Store, stack: ExitStack
 ) -> None:
@@ -280,3 +308,39 @@ def test_an_advert_closes_with_the_last_of_its_variants_and_nobody_is_bothered_b
         ("BLUE", OperationKind.CLOSE, OperationState.APPLIED),
         ("BLUE", OperationKind.OPEN, OperationState.APPLIED),
     ]
+
+
+def test_an_advert_that_we_closed_is_opened_for_whichever_of_its_variants_comes_back(
+    store: Store, stack: ExitStack
+) -> None:
+    site = Site(store, stack)
+    variants = [{"external_id": name, "records": [{"count_on_hand": 2}]} for name in ("RED", "BLUE")]
+    [advert] = site.site.control("/adverts", {"adverts": [{"variants": variants}]})["adverts"]
+    site.look_after()
+    for name in ("RED", "BLUE"):
+        site.site.control(f"/variants/{name}/edit", {"count_on_hand": 0})
+        site.look_after()
+    assert not site.published("BLUE")
+    site.site.control("/variants/RED/edit", {"count_on_hand": 1})
+    site.look_after()
+    assert site.published("RED")
+    assert site.closings()[-1] == ("RED", OperationKind.OPEN, OperationState.APPLIED)
+    # The mark is gone from both: what a person takes off sale now stays off.
+    site.site.control(f"/adverts/{advert['id']}", {"published": False})
+    site.look_after()
+    site.site.control("/variants/BLUE/edit", {"count_on_hand": 1})
+    site.look_after()
+    assert not site.published("BLUE")
+
+
+def test_what_a_person_took_off_sale_stays_off_whichever_variant_comes_back(store: Store, stack: ExitStack) -> None:
+    site = Site(store, stack)
+    variants = [{"external_id": name, "records": [{"count_on_hand": 2}]} for name in ("RED", "BLUE")]
+    [advert] = site.site.control("/adverts", {"adverts": [{"variants": variants}]})["adverts"]
+    site.look_after()
+    site.site.control(f"/adverts/{advert['id']}", {"published": False})
+    for count in (0, 1):
+        for name in ("RED", "BLUE"):
+            site.site.control(f"/variants/{name}/edit", {"count_on_hand": count})
+            site.look_after()
+    assert not site.published("RED")

@@ -9,23 +9,17 @@ from connectors.errors import Unauthorized
 from tests.world import CHANNEL, World
 from worker.status.doctor import Doctor
 from worker.store.tables import Alert
-from worker.tasks import POLL_CHANNEL, Tasks, _quietly
+from worker.tasks import Tasks, _quietly
 
 
 class Service:
-    """Everything the schedule rings, with the polls it asks for."""
+    """Everything the schedule rings, as it is rung."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.tasks = Tasks(world.services, self, self)  # type: ignore[arg-type]
-        self.polls = 0
+        self.tasks = Tasks(world.services, self)  # type: ignore[arg-type]
 
     def ring(self, task: str) -> None: ...
-
-    def send_task(self, name: str, args: tuple[str, ...] = (), **_more: object) -> None:
-        assert name == POLL_CHANNEL
-        self.polls += 1
-        _quietly(self.tasks.poll_channel)(*args)
 
     def run(self, rounds: int) -> None:
         for _ in range(rounds):
@@ -68,9 +62,8 @@ def test_a_channel_stops_alone_and_goes_on_after_doctor(service: Service) -> Non
     world.sell("1", {"A": 1})
     service.run(20)
     calls = len(world.channel.calls)
-    polls = service.polls
     service.run(200)
-    assert (len(world.channel.calls), service.polls) == (calls, polls)
+    assert len(world.channel.calls) == calls
     assert world.holds() == ["re-authorisation"]
     assert world.anomalies() == ["needs-reauthorisation"]
     assert len(world.rows(Alert.id)) == 1

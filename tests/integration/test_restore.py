@@ -27,12 +27,9 @@ class Rounds:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.tasks = Tasks(world.services, self, self)  # type: ignore[arg-type]
+        self.tasks = Tasks(world.services, self)  # type: ignore[arg-type]
 
     def ring(self, task: str) -> None: ...
-
-    def send_task(self, name: str, args: tuple[str, ...] = (), **_more: object) -> None:
-        _quietly(self.tasks.poll_channel)(*args)
 
     def __call__(self, rounds: int = 1) -> None:
         for _ in range(rounds):

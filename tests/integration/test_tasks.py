@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from kombu.exceptions import OperationalError
 
 from connectors.contract import AccessEnded
 from connectors.errors import CursorTooOld, StockMismatch, Unavailable
+from tests.doubles import AbsoluteMarketplace
 from tests.world import CHANNEL, World
 from worker import schedule
-from worker.store.tables import Anomaly, HoldReason, HoldScope, OrderRow
-from worker.tasks import POLL_CHANNEL, Tasks, _quietly
+from worker.store import Store
+from worker.store.tables import Anomaly, HoldReason, HoldScope
+from worker.tasks import Tasks, _quietly
 
 
 class Rung:
@@ -26,9 +26,6 @@ class Rung:
     def ring(self, task: str) -> None:
         self.rung.append(task)
 
-    def send_task(self, name: str, args: Sequence[str] = (), **_options: Any) -> None:
-        self.rung.append(f"{name} {' '.join(args)}")
-
 
 @pytest.fixture
 def rung() -> Rung:
@@ -37,7 +34,7 @@ def rung() -> Rung:
 
 @pytest.fixture
 def tasks(world: World, rung: Rung) -> Tasks:
-    return Tasks(world.services, rung, rung)  # type: ignore[arg-type]
+    return Tasks(world.services, rung)  # type: ignore[arg-type]
 
 
 def test_after_a_start_the_feed_is_read_to_its_head_before_the_first_write(world: World, tasks: Tasks) -> None:
@@ -96,26 +93,20 @@ def test_two_beats_at_once_are_harmless(world: World, tasks: Tasks) -> None:
     assert world.marketplace.count("changes") == 3
 
 
-def test_a_channel_is_polled_once_in_its_interval(world: World, tasks: Tasks, rung: Rung) -> None:
-    tasks.poll()
-    tasks.poll()
-    assert rung.rung == [f"{POLL_CHANNEL} {CHANNEL}"]
-    world.pass_time(300)
-    tasks.poll()
-    assert rung.rung == [f"{POLL_CHANNEL} {CHANNEL}"] * 2
+def polls(world: World) -> int:
+    return [call[0] for call in world.channel.calls].count("orders")
 
 
-def test_a_channel_whose_time_has_come_is_polled_although_nobody_can_be_rung(
-    world: World, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def away(*_arguments: Any, **_options: Any) -> None:
-        raise OperationalError("connection refused")
-
-    monkeypatch.setattr(tasks._app, "send_task", away)
-    world.channel.put("1", {"A": 3})
-    world.pass_time(4)
+def test_a_channel_is_polled_once_in_its_interval(world: World, tasks: Tasks) -> None:
     tasks.poll()
-    assert world.rows(OrderRow.order_id) == [("1",)]
+    tasks.poll()
+    assert polls(world) == 1
+    world.pass_time(269)
+    tasks.poll()
+    assert polls(world) == 1
+    world.pass_time(31)
+    tasks.poll()
+    assert polls(world) == 2
 
 
 def test_a_sale_goes_through_the_tasks_from_poll_to_write(world: World, tasks: Tasks, rung: Rung) -> None:
@@ -123,34 +114,30 @@ def test_a_sale_goes_through_the_tasks_from_poll_to_write(world: World, tasks: T
     world.link()
     world.channel.put("1", {"A": 3})
     world.pass_time(4)
-    tasks.poll_channel(CHANNEL)
+    tasks.poll()
     assert schedule.RECONCILE in rung.rung
     tasks.reconcile()
     assert world.total() == 7
 
 
 def test_a_channel_that_refuses_our_credentials_is_neither_polled_nor_asked_for_orders(
-    world: World, tasks: Tasks, rung: Rung
+    world: World, tasks: Tasks
 ) -> None:
     order = world.sell("1", {"A": 3})
     world.deliver(world.channel.put("1", {"A": 1}, revision=order.revision))
     world.services.holds.place(HoldReason.REAUTHORISATION, HoldScope.CHANNEL, CHANNEL, "revoked")
     tasks.poll()
-    assert rung.rung == []
-    _quietly(tasks.poll_channel)(CHANNEL)
+    tasks.intake()
     assert world.services.fetcher.drain() == 0
     assert world.channel.calls == []
 
 
-def test_a_webhook_that_says_our_access_ended_is_put_to_the_test_by_a_poll(
-    world: World, tasks: Tasks, rung: Rung
-) -> None:
+def test_a_webhook_that_says_our_access_ended_is_put_to_the_test_by_a_poll(world: World, tasks: Tasks) -> None:
     tasks.poll()
-    rung.rung.clear()
     world.channel.read = lambda topic, kept: [AccessEnded()]  # type: ignore[method-assign]
     world.deliver(world.channel.put("1", {"A": 1}))
     tasks.poll()
-    assert rung.rung == [f"{POLL_CHANNEL} {CHANNEL}"]
+    assert polls(world) == 2
 
 
 @pytest.mark.parametrize("hours", [1.1, 40])
@@ -160,11 +147,11 @@ def test_an_order_that_the_index_shows_late_is_found_within_the_hour_or_in_the_d
     """The hourly look reaches ten minutes behind the one before, the daily pass 48 hours."""
     world.listing(total=10)
     world.link()
-    tasks.poll_channel(CHANNEL)
+    tasks.poll()
     world.channel.late_in_index.add("1")
     world.channel.put("1", {"A": 3})
     world.pass_time(hours * 3600)
-    tasks.poll_channel(CHANNEL)
+    tasks.poll()
     tasks.intake()
     tasks.reconcile()
     assert world.total() == 7
@@ -193,8 +180,17 @@ def test_a_feed_begun_anew_is_followed_by_a_sweep_out_of_turn(world: World, task
     assert world.marketplace.count("listings") == 1
 
 
-def test_a_task_for_a_channel_that_is_gone_does_nothing(tasks: Tasks) -> None:
-    tasks.poll_channel("no-such-channel")
+def test_without_a_feed_a_sweep_comes_again_by_how_long_the_last_one_took(store: Store, rung: Rung) -> None:
+    world = World(store, marketplace=AbsoluteMarketplace)
+    tasks = Tasks(world.services, rung)  # type: ignore[arg-type]
+    tasks.sweep()
+    world.marketplace.calls.clear()
+    world.pass_time(299)
+    tasks.sweep()
+    assert world.marketplace.count("listings") == 0
+    world.pass_time(2)
+    tasks.sweep()
+    assert world.marketplace.count("listings") == 1
 
 
 def test_a_backlog_of_many_pages_is_written_once_for_each_listing(world: World, tasks: Tasks) -> None:
@@ -211,13 +207,13 @@ def test_a_backlog_of_many_pages_is_written_once_for_each_listing(world: World, 
         return orders(cursor)
 
     world.channel.orders = orders_and_reconcile  # type: ignore[method-assign]
-    tasks.poll_channel(CHANNEL)
+    tasks.poll()
     tasks.reconcile()
     assert world.total() == 65
     assert world.marketplace.count("adjust") == 1
 
 
-class Died(BaseException):
+class Died(SystemExit):
     """The process is gone: nobody cleans up."""
 
 
@@ -243,7 +239,7 @@ def only_the_first_page(world: World, then: BaseException) -> None:
 
 def test_what_a_poll_put_off_is_written_when_the_poll_fails(world: World, tasks: Tasks) -> None:
     only_the_first_page(world, Unavailable("down"))
-    _quietly(tasks.poll_channel)(CHANNEL)
+    tasks.poll()
     tasks.reconcile()
     assert world.total() == 90
 

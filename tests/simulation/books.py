@@ -10,7 +10,7 @@ It never looks into the tables of the code under test, nor at what it calls.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -38,8 +38,8 @@ class SoldOrder:
 
     channel: str
     order_id: str
-    placed_at: int
-    """Unix seconds, as shops stamp it."""
+    placed_at: float
+    """Unix seconds, as the shop stamps it."""
     lines: dict[str, SoldLine]
     test: bool
     old: bool
@@ -87,7 +87,7 @@ class Books:
     # --- orders -----------------------------------------------------------------------------------------------
 
     def place(
-        self, channel: str, order_id: str, placed_at: int, lines: Sequence[SoldLine], *, test: bool, old: bool
+        self, channel: str, order_id: str, placed_at: float, lines: Sequence[SoldLine], *, test: bool, old: bool
     ) -> None:
         """An order was placed."""
         order = SoldOrder(channel, order_id, placed_at, {line.line_id: line for line in lines}, test, old)
@@ -100,6 +100,20 @@ class Books:
         """Lines of an order, to be changed."""
         order = self.orders[channel, order_id]
         yield order.lines
+        self._note(order)
+
+    def enter(self, channel: str, order_id: str, placed_at: float, *, old: bool) -> None:
+        """An order was placed, of which `show` says the rest."""
+        self.place(channel, order_id, placed_at, (), test=False, old=old)
+
+    def show(self, channel: str, order_id: str, lines: Mapping[str, tuple[int, int]]) -> None:
+        """The shop itself says what SKU and how many units each line commits now; what it leaves out commits none."""
+        order = self.orders[channel, order_id]
+        for line_id, (sku, committed) in lines.items():
+            line = order.lines.setdefault(line_id, SoldLine(line_id, sku, ordered=committed))
+            line.back = line.ordered - committed
+        for line_id in order.lines.keys() - lines.keys():
+            order.lines[line_id].back = order.lines[line_id].ordered
         self._note(order)
 
     def delete(self, channel: str, order_id: str) -> None:

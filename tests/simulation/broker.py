@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from config.settings import Settings
 from tests.simulation.scheduler import Scheduler
@@ -21,7 +20,6 @@ class Message:
     """One message under way."""
 
     task: str
-    arguments: tuple[str, ...]
     expires_at: float
 
 
@@ -47,10 +45,10 @@ class Broker:
         self._deliver = deliver
         self._flushes = 0
 
-    def send(self, task: str, arguments: Sequence[str] = (), *, expires: float) -> None:
+    def send(self, task: str, *, expires: float) -> None:
         """Take a message; what becomes of it is the weather's."""
         random, weather = self._random, self.weather
-        message = Message(task, tuple(arguments), self._scheduler.now + expires)
+        message = Message(task, self._scheduler.now + expires)
         if random.random() < weather.lost:
             return
         for _ in range(2 if random.random() < weather.doubled else 1):
@@ -90,11 +88,6 @@ class Bell:
         if not self._is_dead():
             for task in sorted(rung):
                 self._broker.send(task, expires=60)
-
-    def send_task(self, task: str, *, args: Sequence[str], expires: float, **_how: Any) -> None:
-        """See `Celery.send_task`."""
-        if not self._is_dead():
-            self._broker.send(task, args, expires=expires)
 
 
 class Beats:

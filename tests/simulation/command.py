@@ -15,8 +15,18 @@ from tests.simulation import hunts
 from tests.simulation.history import Verdict, play
 from tests.simulation.scenario import EVENTS, Scenario, make
 from tests.simulation.shrink import MOST_TRIES, shrink
+from tests.simulation.vendors import MAIN, PAIRINGS, Pairing
 
 PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One history to play."""
+
+    seed: int
+    events: int
+    pairing: Pairing
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,7 @@ class Played:
     """What one history of a long run leaves behind."""
 
     seed: int
+    pairing: Pairing
     events: int
     broken: str
     """Empty when every promise held."""
@@ -31,24 +42,23 @@ class Played:
     cpu_seconds: float
 
 
-def play_seed(asked: tuple[int, int]) -> Played:
-    """Play one seed with that many events, for a pool of processes."""
-    seed, events = asked
+def play_one(asked: Asked) -> Played:
+    """Play one history, for a pool of processes."""
     started = time.process_time()
-    verdict = play(make(seed, events=events))
+    verdict = play(make(asked.seed, events=asked.events, pairing=asked.pairing))
     broken = "" if verdict.broken is None else str(verdict.broken)
-    return Played(seed, verdict.events, broken, verdict.counts, time.process_time() - started)
+    spent = time.process_time() - started
+    return Played(asked.seed, asked.pairing, verdict.events, broken, verdict.counts, spent)
 
 
-def played(seeds: Sequence[int], events: int, jobs: int) -> Iterator[Played]:
+def played(asked: Sequence[Asked], jobs: int) -> Iterator[Played]:
     """Play all of these, several at a time, in any order."""
-    asked = [(seed, events) for seed in seeds]
     if jobs == 1:
-        yield from map(play_seed, asked)
+        yield from map(play_one, asked)
         return
     # Spawned, so that each begins with a database and an engine of its own.
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=200) as pool:
-        yield from pool.imap_unordered(play_seed, asked, chunksize=1)
+        yield from pool.imap_unordered(play_one, asked, chunksize=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,21 +73,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--mutants", nargs="*", metavar="NAME", help="instead, look how soon broken variants are caught"
     )
+    parser.add_argument(
+        "--pairing", type=Pairing.of, default=MAIN, metavar="MARKETPLACE+SHOP", help=f"on what ({MAIN})"
+    )
+    parser.add_argument("--pairings", action="store_true", help="play the seeds on every pairing, and print a table")
     parser.add_argument("--no-shrink", action="store_true", help="print a broken history as it is")
     asked = parser.parse_args(arguments)
+    seeds = range(asked.first, asked.first + asked.seeds)
+    if asked.pairings:
+        return _pairings(seeds, asked.events, asked.jobs)
     if asked.mutants is not None:
         return hunts.main(asked.mutants, first=asked.first, most=asked.seeds, events=asked.events, jobs=asked.jobs)
     if asked.seed is not None:
-        return _one(asked.seed, asked.events, shrinking=not asked.no_shrink)
-    return _many(range(asked.first, asked.first + asked.seeds), asked.events, asked.jobs, keep_going=asked.keep_going)
+        return _one(Asked(asked.seed, asked.events, asked.pairing), shrinking=not asked.no_shrink)
+    return _many(seeds, asked.events, asked.pairing, asked.jobs, keep_going=asked.keep_going)
 
 
-def _one(seed: int, events: int, *, shrinking: bool) -> int:
-    scenario = make(seed, events=events)
+def _one(asked: Asked, *, shrinking: bool) -> int:
+    scenario = make(asked.seed, events=asked.events, pairing=asked.pairing)
     verdict = play(scenario)
     if verdict.broken is None:
         _say(verdict.trace.text())
-        _say(f"\nseed {seed}: {verdict.events} events, every promise held")
+        _say(f"\nseed {asked.seed}: {verdict.events} events, every promise held")
         return 0
     _say(failure(scenario, verdict, shrinking=shrinking))
     return 1
@@ -100,6 +117,7 @@ def failure(scenario: Scenario, verdict: Verdict, *, shrinking: bool = True, tri
         f"{len(scenario.events)} of {size} events are enough:\n{events}\n\n"
         f"trace of {broken.subject or 'everything'}:\n{verdict.trace.text(broken.subject)}\n\n"
         f"repeat it with: make simulate SEED={scenario.seed}{'' if size == EVENTS else f' EVENTS={size}'}"
+        f"{'' if scenario.pairing == MAIN else f' PAIRING={scenario.pairing}'}"
     )
 
 
@@ -108,14 +126,14 @@ def _breaks(scenario: Scenario, like: tuple[str, str]) -> bool:
     return broken is not None and broken.like == like
 
 
-def _many(seeds: range, size: int, jobs: int, *, keep_going: bool) -> int:
+def _many(seeds: range, size: int, pairing: Pairing, jobs: int, *, keep_going: bool) -> int:
     started = time.monotonic()
     told = started
     events = cpu_seconds = 0.0
     counts: Counter[str] = Counter()
     broken: list[Played] = []
     done = 0
-    for one in played(seeds, size, jobs):
+    for one in played([Asked(seed, size, pairing) for seed in seeds], jobs):
         done += 1
         events += one.events
         cpu_seconds += one.cpu_seconds
@@ -132,8 +150,30 @@ def _many(seeds: range, size: int, jobs: int, *, keep_going: bool) -> int:
     minutes = (time.monotonic() - started) / 60
     _say(_summary(seeds, done, int(events), counts, broken, minutes, cpu_seconds))
     if broken and not keep_going:
-        scenario = make(broken[0].seed, events=size)
+        scenario = make(broken[0].seed, events=size, pairing=pairing)
         _say(failure(scenario, play(scenario)))
+    return 1 if broken else 0
+
+
+def _pairings(seeds: range, size: int, jobs: int) -> int:
+    """Every pairing by turns, so that a run that is stopped has seen something of each."""
+    asked = [Asked(seed, size, pairing) for seed in seeds for pairing in PAIRINGS]
+    clean: Counter[Pairing] = Counter()
+    named: Counter[Pairing] = Counter()
+    broken: Counter[Pairing] = Counter()
+    for done, one in enumerate(played(asked, jobs), start=1):
+        if one.broken:
+            broken[one.pairing] += 1
+            _say(f"{one.pairing} seed {one.seed} breaks {one.broken}")
+        else:
+            clean[one.pairing] += 1
+            named[one.pairing] += one.counts["named differences"] > 0
+        if not done % len(PAIRINGS):
+            sys.stderr.write(f"{done} of {len(asked)} histories\n")
+    _say("| marketplace | shop | clean | of them with a difference that an anomaly names | broken |")
+    _say("| --- | --- | --- | --- | --- |")
+    for pairing in PAIRINGS:
+        _say(f"| {pairing.market} | {pairing.shop} | {clean[pairing]} | {named[pairing]} | {broken[pairing]} |")
     return 1 if broken else 0
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
 
-from connectors.shopify.sandbox.sender import RETRIES, WEBHOOK_ID, Delivery, retry_delay_seconds
-from connectors.shopify.sandbox.webhooks import SIGNATURE
+from connectors.sandbox.sending import Parcel
 from tests.simulation.processes import Web
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.shop import Shop
+from tests.simulation.shop import Letter, Shop
 
 DAY_SECONDS = 86_400.0
 
@@ -67,22 +65,27 @@ class Courier:
         """Whether a deletion is always told, sooner or later: nothing but a late look finds one that is not."""
         shop.listen(self.accept)
 
-    def accept(self, delivery: Delivery, **_timing: Any) -> None:
-        """Take a delivery from the shop."""
+    def accept(self, letter: Letter) -> None:
+        """Take a webhook from the shop."""
         luck, post = Random(self.luck.getrandbits(64)), self.post
-        topic = delivery.headers["X-Shopify-Topic"]
-        if luck.random() < post.dropped and not (self.tells_deletions and topic == "orders/delete"):
-            self._trace(self._shop.channel, f"webhook {topic} is dropped")
+        if luck.random() < post.dropped and not (self.tells_deletions and letter.deletes):
+            self._trace(self._shop.channel, f"webhook {letter.topic} is dropped")
             return
         if luck.random() < post.forged:
-            self._forge(delivery, luck)
-        if luck.random() < post.cut_off and topic != "orders/delete":
-            half = delivery.body[: len(delivery.body) // 2]
-            signature = self._shop.webhooks.sign(half)
-            delivery = replace(delivery, body=half, headers={**delivery.headers, SIGNATURE: signature})
-            self._trace(self._shop.channel, f"webhook {topic} is cut off")
+            self._forge(letter, luck)
+        if luck.random() < post.cut_off and not letter.deletes:
+            letter = self._cut_off(letter)
         for _ in range(2 if luck.random() < post.doubled else 1):
-            self._send_after(self._delay(luck), delivery, luck)
+            self._send_after(self._delay(luck), letter, luck)
+
+    def _cut_off(self, letter: Letter) -> Letter:
+        self._trace(self._shop.channel, f"webhook {letter.topic} is cut off")
+
+        def pack(attempt: int) -> Parcel | None:
+            whole = letter.pack(attempt)
+            return None if whole is None else self._shop.cut(whole)
+
+        return replace(letter, pack=pack)
 
     def _delay(self, luck: Random) -> float:
         chance, post = luck.random(), self.post
@@ -92,40 +95,41 @@ class Courier:
             return luck.expovariate(1 / 60.0)
         return luck.uniform(0.05, 1.5)
 
-    def _forge(self, delivery: Delivery, luck: Random) -> None:
-        body = delivery.body.replace(b'"quantity":', b'"quantity":9', 1) + b" "
-        headers = {**delivery.headers, WEBHOOK_ID: f"forged-{luck.getrandbits(32)}"}
-        if luck.random() < 0.3:
-            del headers[SIGNATURE]
-        self._scheduler.after(
-            self._delay(luck), lambda: self._post_forged(replace(delivery, body=body, headers=headers))
-        )
+    def _forge(self, letter: Letter, luck: Random) -> None:
+        genuine = letter.pack(0)
+        if genuine is not None:
+            forged = self._shop.forge(genuine, luck)
+            self._scheduler.after(self._delay(luck), lambda: self._post_forged(forged))
 
-    def _post_forged(self, delivery: Delivery) -> None:
+    def _post_forged(self, forged: Parcel) -> None:
         def answered(status: int | None) -> None:
             if status is not None:
                 accepted = status == 200
                 self.carried.forged_accepted += accepted
                 self.carried.forged_refused += not accepted
 
-        self._web.post(delivery.url, dict(delivery.headers), delivery.body, answered)
+        self._web.post(forged.url, dict(forged.headers), forged.body, answered)
 
-    def _send_after(self, seconds: float, delivery: Delivery, luck: Random) -> None:
+    def _send_after(self, seconds: float, letter: Letter, luck: Random) -> None:
         self.carried.under_way += 1
-        self._scheduler.after(seconds, lambda: self._send(delivery, luck))
+        self._scheduler.after(seconds, lambda: self._send(letter, luck))
 
-    def _send(self, delivery: Delivery, luck: Random) -> None:
-        """One attempt, as the vendor makes it: no 2xx, and it is tried again over four hours."""
+    def _send(self, letter: Letter, luck: Random) -> None:
+        """One attempt, as the vendor makes it; without an answer that pleases it, it may be made again."""
         self.carried.under_way -= 1
         self._stir()
-        topic = delivery.headers["X-Shopify-Topic"]
+        parcel = letter.pack(letter.attempt)
+        if parcel is None:
+            return
 
         def answered(status: int | None) -> None:
-            self._trace(self._shop.channel, f"webhook {topic} attempt {delivery.attempt + 1}: {status}")
+            attempt = letter.attempt + 1
+            self._trace(self._shop.channel, f"webhook {letter.topic} attempt {attempt}: {status}")
             if status == 200:
                 self.carried.delivered += 1
-            elif delivery.attempt < RETRIES:
-                again = replace(delivery, attempt=delivery.attempt + 1)
-                self._send_after(retry_delay_seconds(again.attempt) * luck.uniform(0.8, 1.2), again, luck)
+                return
+            wait = self._shop.retry_after_seconds(attempt)
+            if wait is not None:
+                self._send_after(wait * luck.uniform(0.8, 1.2), replace(letter, attempt=attempt), luck)
 
-        self._web.post(delivery.url, dict(delivery.headers), delivery.body, answered)
+        self._web.post(parcel.url, dict(parcel.headers), parcel.body, answered)

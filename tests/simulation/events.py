@@ -170,6 +170,26 @@ class PauseChannel(Event):
     seconds: float
 
 
+class Call(StrEnum):
+    """What a request to a vendor is, whichever vendor it is."""
+
+    WRITE = "write"
+    """Changes the stock of a listing."""
+    CLOSE = "close"
+    OPEN = "open"
+    SHOW = "show"
+    """Reads one listing."""
+    LOG = "log"
+    """Reads what moved a listing's stock."""
+    FEED = "feed"
+    SEARCH = "search"
+    """Reads pages of listings."""
+    TOKEN = "token"
+    OTHER = "other"
+    CHANNEL = "channel"
+    """Anything that is asked of a shop."""
+
+
 # --- what goes wrong ----------------------------------------------------------------------------------------------
 
 
@@ -200,9 +220,9 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoilCall(Event):
-    """The next call of that operation, after `skip` more, goes wrong."""
+    """The next call of that kind, after `skip` more, goes wrong."""
 
-    operation: str
+    call: Call
     fate: Fate
     seconds: float = 0.0
     skip: int = 0

@@ -11,6 +11,7 @@ from tests.simulation.broker import Weather
 from tests.simulation.courier import Post
 from tests.simulation.events import (
     Buy,
+    Call,
     ChangeOrder,
     CorrectLink,
     Crash,
@@ -35,7 +36,6 @@ from tests.simulation.events import (
     TurnListing,
 )
 from tests.simulation.scenario import LONGEST_STOP_SECONDS
-from tests.simulation.settings import SHOPS
 from worker.store.tables import HoldScope
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Happenings:
         self._note("buyer", f"{market.listing_of(purchase)} purchase {purchase}: {market.undo_release(purchase)}")
 
     def _pause(self, event: PauseChannel) -> None:
-        channel = SHOPS[event.channel].channel
+        channel = self._on.shops[event.channel].channel
         self._note("operator", f"pauses {channel}")
         self._on.operator.pause(channel)
 
@@ -145,7 +145,7 @@ class Happenings:
         self._note("scenario", _words(event))
         match event:
             case SpoilCall():
-                vendors = on.vendors[1:] if event.operation == "graphql" else on.vendors[:1]
+                vendors = on.vendors[1:] if event.call is Call.CHANNEL else on.vendors[:1]
                 for vendor in vendors:
                     vendor.spoilt.append([event, event.skip])
             case Outage():

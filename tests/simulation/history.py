@@ -13,6 +13,7 @@ from unittest import mock
 
 import structlog
 
+from connectors.contract import Guard
 from connectors.sandbox.clock import VirtualClock
 from tests.simulation import promises
 from tests.simulation.books import Books
@@ -22,16 +23,15 @@ from tests.simulation.database import Database
 from tests.simulation.events import Event, Telling, TellOfOwn
 from tests.simulation.happenings import Happenings
 from tests.simulation.idle import Idle
-from tests.simulation.market import Market
 from tests.simulation.network import Network, Vendor
 from tests.simulation.operator import Operator
 from tests.simulation.processes import Surroundings, Web, Worker
 from tests.simulation.scenario import Scenario
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.settings import BEGINNING, MARKETPLACE_HOST, SHOPS, settings
-from tests.simulation.shop import Shop
+from tests.simulation.settings import BEGINNING, settings
 from tests.simulation.trace import Trace
 from tests.simulation.trouble import Troubles
+from tests.simulation.vendors import MARKETS, SHOPS
 from tests.simulation.witness import BrokenPromise, EyeWitness
 
 SETTLING = ((15.0, 2), (60.0, 3), (300.0, 1), (900.0, 4))
@@ -43,6 +43,10 @@ LULL = ((15.0, 4), (1250.0, 1), (15.0, 6))
 
 MOST_QUESTIONS = 8
 """How often people are asked, one thing after the other, before nothing may be left to ask."""
+
+
+PEOPLE_DECIDE = 0.1
+"""How likely it is, after any event, that people answer what is asked; much is, where no log names the author."""
 
 
 @dataclass(slots=True)
@@ -104,32 +108,36 @@ class Deployment:
         profile = scenario.profile
         self.scenario = scenario
         self.random = Random(f"run {scenario.seed}")
+        self.people = Random(f"people {scenario.seed}")
         self.clock = VirtualClock(BEGINNING)
         self.scheduler = Scheduler(self.clock)
         self.trace = Trace()
         self.database = database
         store = database.fresh()
-        self.market = Market(self.clock, seed=scenario.seed)
+        market, shop = MARKETS[scenario.pairing.market], SHOPS[scenario.pairing.shop]
+        self.market = market(self.clock, seed=scenario.seed)
         self.market.choose(self.random)
         self.market.tell_of_own(profile.telling.value)
         self.tellings = {profile.telling} | {event.telling for event in scenario.events if isinstance(event, TellOfOwn)}
         self.books = Books(int(BEGINNING.timestamp()))
         self.shops = [
-            Shop(number, self.clock, self.books, seed=scenario.seed * 10 + number, random=self.random)
+            shop(number, self.clock, self.books, seed=scenario.seed * 10 + number, random=self.random)
             for number in range(profile.shops)
         ]
         self.witness = EyeWitness(self.scheduler, database, self.market, self.trace)
-        self.witness.feed_is_complete = self.tellings == {Telling.ATTRIBUTED}
+        self.witness.feed_is_complete = self.market.has_feed and self.tellings == {Telling.ATTRIBUTED}
+        self.market.writing = self.witness.is_writing
         self.network = Network(self.scheduler, self.random, self.witness)
         self.vendors = [
-            Vendor("marketplace", self.market.app),
-            *(Vendor(shop.channel, shop.app) for shop in self.shops),
+            Vendor("marketplace", self.market.app, self.market.call_of),
+            *(Vendor(each.channel, each.app, each.call_of) for each in self.shops),
         ]
-        self.network.vendors = {MARKETPLACE_HOST: self.vendors[0]} | {
-            named.domain: vendor for named, vendor in zip(SHOPS, self.vendors[1:], strict=False)
+        self.network.vendors = {self.market.host: self.vendors[0]} | {
+            each.host: vendor for each, vendor in zip(self.shops, self.vendors[1:], strict=True)
         }
         self.settings = settings(
-            shops=profile.shops,
+            self.market,
+            self.shops,
             close_after_seconds=profile.close_after_seconds,
             settle_after_seconds=profile.settle_after_seconds,
         )
@@ -141,8 +149,8 @@ class Deployment:
         self.troubles = Troubles(self.scheduler, self.random, self.hosts, self.witness)
         store.before, store.committed = self.troubles.before, self.troubles.committed
         self.network.boundary = self.troubles.boundary
-        self.operator = Operator(around, self.books, self.market, self.witness)
-        self.idle = Idle(database, self.clock, self.random)
+        self.operator = Operator(around, self.books, self.market, self.shops, self.witness)
+        self.idle = Idle(database, self.clock, self.random, overwrites=self.market.guard is Guard.ABSOLUTE)
         self.beats = Beats(self.scheduler, self.broker, self.settings)
         self.couriers = [
             Courier(self.scheduler, self.web, Post(), shop, self.witness.note, self.beats.stir) for shop in self.shops
@@ -202,12 +210,21 @@ class Deployment:
         for courier in self.couriers:
             courier.post = profile.post
             courier.tells_deletions = not profile.patient
+        for shop in self.shops:
+            shop.deletions_are_found = profile.patient or shop.tells_deletions
         self.beats.stir()
 
     def _happen(self, happenings: Happenings, event: Event) -> None:
-        self.market.pass_time()
+        self._pass_time()
         self.beats.stir()
         happenings.happen(event)
+        if self.market.guard is not Guard.COMPARE_AND_SET and self.people.random() < PEOPLE_DECIDE:
+            self.operator.decide(all_of_them=False)
+
+    def _pass_time(self) -> None:
+        self.market.pass_time()
+        for shop in self.shops:
+            shop.pass_time()
 
     # --- the quiet --------------------------------------------------------------------------------------------
 
@@ -236,15 +253,16 @@ class Deployment:
             for _ in range(times):
                 self.beats.ring_all()
                 self.scheduler.run_until(self.scheduler.now + seconds)
-                self.market.pass_time()
+                self._pass_time()
                 if self._over():
                     return
 
     def _counts(self, happenings: Happenings) -> Counter[str]:
         counts = Counter(happenings.counts)
-        counts.update({f"call {name}": number for name, number in self.witness.calls.items()})
+        counts.update({f"call {call.value}": number for call, number in self.witness.calls.items()})
         counts["commits"] = self.witness.commits
         counts["switches"] = self.scheduler.switches
         counts["written"] = sum(len(sent.executed) for sent in self.witness.operations.values())
+        counts["named differences"] = self.witness.named_differences
         counts["attributed only"] = int(self.tellings == {Telling.ATTRIBUTED})
         return counts

@@ -1,26 +1,28 @@
-"""The marketplace's people: buyers, providers, and what they do to listings. Acts on the real sandbox."""
+"""The marketplace's people: buyers, providers, and what they do to listings. Each vendor's own is in `vendors`.
+
+They act on the real sandbox, beside every connector. What really happened is read from the stock model that all
+sandboxes share: an immutable ledger of who moved what.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import ClassVar
 
-from pydantic import SecretStr
+import httpx
+from pydantic import BaseModel
+from starlette.types import ASGIApp
 
+from connectors.contract import Guard
 from connectors.sandbox.clock import VirtualClock
-from connectors.sandbox.log import Shown
-from connectors.sandbox.stock import NotEnoughStockError, StockRefusalError
-from connectors.sharetribe import sandbox
-from connectors.sharetribe.sandbox.control import STEPS
-from connectors.sharetribe.sandbox.entities import Listing, ListingState
-from connectors.sharetribe.sandbox.errors import ApiError
-from connectors.sharetribe.sandbox.marketplace import Marketplace
-from connectors.sharetribe.sandbox.options import UNLIMITED_TOTAL, Switches
-from connectors.sharetribe.sandbox.process import DEFAULT_PURCHASE, PROPOSED_PURCHASE
-from connectors.sharetribe.sandbox.purchases import Purchases
-from tests.simulation.events import Buy, Edit, EditStock, Step, StepOfPurchase, Turn, TurnListing
-from tests.simulation.settings import CLIENT_ID, MARKETPLACE_SECRET
+from connectors.sandbox.stock import Adjustment, ListingStock
+from tests.simulation.events import Buy, Call, EditStock, StepOfPurchase, TurnListing
+
+UNLIMITED_FROM = 10**12
+"""Totals from here on stand for unlimited stock where no other sign does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,192 +33,180 @@ class Turned:
     state: str
     """What it became; `deleted` too."""
     by_us: bool
+    operation: int | None = None
+    """Of ours, where it was."""
 
 
-class Market:
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What a stock write asks for: two totals, a delta or a number, by the marketplace's guard."""
+
+    listing_id: str
+    expected: int | None = None
+    new: int | None = None
+    delta: int | None = None
+
+    def __str__(self) -> str:
+        if self.delta is not None:
+            return f"{self.delta:+d}"
+        return f"{'' if self.expected is None else self.expected} -> {self.new}"
+
+    @property
+    def condition(self) -> tuple[str, tuple[int, ...]]:
+        """Which operations of the listing it can be: SQL on the operations' table, and its parameters."""
+        if self.delta is not None:
+            return "new_total - expected_total = ?", (self.delta,)
+        assert self.new is not None, "a write says what it wants"
+        if self.expected is None:
+            return "new_total = ?", (self.new,)
+        return "expected_total = ? AND new_total = ?", (self.expected, self.new)
+
+
+class Market(ABC):
     """One marketplace and everybody on it."""
 
+    name: ClassVar[str]
+    """In pairings."""
+    connector: ClassVar[str]
+    guard: ClassVar[Guard]
+    has_feed: ClassVar[bool] = False
+    """Whether it tells what changed; else only sweeps do."""
+    app: ASGIApp
+    host: str = "marketplace.example"
+
     def __init__(self, clock: VirtualClock, *, seed: int) -> None:
+        """A marketplace without listings; the seed makes its ids reproducible."""
         self._clock = clock
-        self.app = sandbox.create_app(
-            sandbox.Options(seed=seed, client_id=CLIENT_ID, client_secret=SecretStr(MARKETPLACE_SECRET)), clock
-        )
-        self.model: Marketplace = self.app.state.marketplace
-        self._purchases: Purchases = self.app.state.purchases
         self.ids: list[str] = []
         """Listing ids by number."""
-        self._transactions: dict[int, str] = {}
-        self._half: set[int] = set()
         self.turned: dict[str, list[Turned]] = {}
         self.longest_delay_seconds = 0.0
         """Of an event, at any time so far."""
         self.uncounted: dict[str, float] = {}
         """Listings that were unlimited, undefined or deleted at some time, with when they last became so."""
+        self.writing: Callable[[str], bool] = lambda _listing_id: False
+        """Whether a write of ours to that listing is under way: what people must not meet where it overwrites them."""
+
+    # --- how trueup gets in -----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def settings(self) -> BaseModel:
+        """What the connector is configured with."""
+
+    @property
+    @abstractmethod
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be found in the database."""
+
+    @abstractmethod
+    def call_of(self, request: httpx.Request) -> Call:
+        """What a request is."""
+
+    @abstractmethod
+    def write_of(self, request: httpx.Request) -> Write:
+        """What a stock write asks for."""
+
+    @abstractmethod
+    def turned_by(self, request: httpx.Request) -> str:
+        """The listing that a closing or opening is about."""
 
     # --- setting up -------------------------------------------------------------------------------------------
 
+    def choose(self, random: Random) -> None:
+        """Settle by chance what the vendor's documentation leaves open."""
+
+    @abstractmethod
     def add_listing(self, title: str, total: int) -> str:
         """A published listing with stock, as a provider makes it."""
-        origin = self.model.by_storefront(self.model.provider.user_id)
-        listing = self.model.add_listing(
-            origin, title=title, author_id=self.model.provider.user_id, state=ListingState.PUBLISHED
-        )
-        self.model.stock.compare_and_set(listing.listing_id, None, total, origin)
-        self.ids.append(listing.listing_id)
-        self.turned[listing.listing_id] = []
-        return listing.listing_id
 
     # --- what people do ---------------------------------------------------------------------------------------
 
     def pass_time(self) -> None:
         """Let what falls due by itself happen, such as checkouts that expire."""
-        self._purchases.pass_time()
 
+    @abstractmethod
     def listing_of(self, purchase: int) -> str:
         """The name of the listing that a purchase is about; empty when there is no such purchase."""
-        transaction_id = self._transactions.get(purchase)
-        if transaction_id is None:
-            return ""
-        return f"L{self.ids.index(self.model.transactions[transaction_id].listing_id)}"
 
+    @abstractmethod
     def buy(self, event: Buy) -> str:
         """A checkout begins; says what came of it."""
-        process = PROPOSED_PURCHASE if event.proposed else DEFAULT_PURCHASE
-        try:
-            started = self._purchases.start(self.ids[event.listing], event.units, process_name=process)
-        except ApiError as error:
-            return error.code
-        self._transactions[event.purchase] = started.transaction_id
-        return "reserved" if not event.proposed else "proposed"
 
+    @abstractmethod
     def step(self, event: StepOfPurchase) -> str:
         """A purchase goes on, if it can."""
-        transaction_id = self._transactions.get(event.purchase)
-        if transaction_id is None:
-            return "no such purchase"
-        try:
-            if event.step is Step.FAIL_RELEASE:
-                return self._fail_release(event, transaction_id)
-            self._purchases.transition(transaction_id, STEPS[event.step.value])
-        except ApiError as error:
-            return error.code
-        return "done"
-
-    def _fail_release(self, event: StepOfPurchase, transaction_id: str) -> str:
-        """Its units come back on sale; some time later (see `undo_releases`) the release is undone."""
-        self._purchases.half_release(transaction_id)
-        self._half.add(event.purchase)
-        return "half released"
 
     def undo_release(self, purchase: int) -> str:
         """The release begun before fails now: the units are taken again, sold meanwhile or not."""
-        if purchase not in self._half:
-            return "nothing to undo"
-        self._half.discard(purchase)
-        self._purchases.undo_release(self._transactions[purchase])
-        return "undone"
+        return f"purchase {purchase}: nothing to undo"
 
+    @abstractmethod
     def edit(self, event: EditStock) -> str:
         """A provider types in another number."""
-        listing = self.listing(event.listing)
-        if listing is None:
-            return "deleted"
-        stock, origin = self.model.stock, self.model.by_storefront(listing.author_id)
-        present = stock.stock(listing.listing_id).total
-        try:
-            match event.edit:
-                case Edit.ADD:
-                    stock.adjust(listing.listing_id, event.units, origin)
-                case Edit.REMOVE:
-                    stock.adjust(listing.listing_id, -event.units, origin)
-                case Edit.SET:
-                    stock.compare_and_set(listing.listing_id, present, event.units, origin)
-                case Edit.UNLIMITED:
-                    stock.compare_and_set(listing.listing_id, present, UNLIMITED_TOTAL, origin)
-                    self.uncounted[listing.listing_id] = self._clock.monotonic()
-                case Edit.UNDEFINED:
-                    stock.undefine(listing.listing_id, origin)
-                    self.uncounted[listing.listing_id] = self._clock.monotonic()
-        except (StockRefusalError, NotEnoughStockError) as error:
-            return type(error).__name__
-        return f"{present} -> {stock.stock(listing.listing_id).total}"
 
+    @abstractmethod
     def turn(self, event: TurnListing) -> str:
         """A provider closes, opens or deletes a listing."""
-        listing = self.listing(event.listing)
-        if listing is None:
-            return "deleted"
-        origin = self.model.by_storefront(listing.author_id)
-        if event.turn is Turn.DELETE:
-            self.uncounted[listing.listing_id] = self._clock.monotonic()
-            self.model.delete_listing(listing, origin)
-            self.note_turn(listing.listing_id, "deleted", by_us=False)
-            return "deleted"
-        state = ListingState.CLOSED if event.turn is Turn.CLOSE else ListingState.PUBLISHED
-        if listing.state is state:
-            return "unchanged"
-        self.model.change_listing(listing, origin, state=state)
-        self.note_turn(listing.listing_id, state.value, by_us=False)
-        return state.value
 
-    def note_turn(self, listing_id: str, state: str, *, by_us: bool) -> None:
-        """Remember a true change of state, whatever the feed will tell of it."""
-        self.turned[listing_id].append(Turned(self._clock.monotonic(), state, by_us))
+    def note_turn(self, listing_id: str, state: str, *, by_us: bool, operation: int | None = None) -> None:
+        """Remember a true change of state, whatever anybody is told of it."""
+        self.turned[listing_id].append(Turned(self._clock.monotonic(), state, by_us, operation))
 
     # --- what it shows ----------------------------------------------------------------------------------------
 
     def delay(self, feed_seconds: float, search_seconds: float) -> None:
         """Events become visible that much later, searches lag."""
-        self.longest_delay_seconds = max(self.longest_delay_seconds, feed_seconds)
-        self._switch(event_delay_seconds=feed_seconds, search_lag_seconds=search_seconds)
 
     def tell_of_own(self, telling: str) -> None:
         """How much the feed tells of our own writes."""
-        self._switch(own_events=Shown(telling))
-
-    def choose(self, random: Random) -> None:
-        """Settle by chance what the vendor's documentation leaves open."""
-        self._switch(
-            missing_listing_code=random.choice(("listing-not-found", "conflict")),
-            adjustment_order=random.choice(("newest_first", "oldest_first", "shuffled")),
-            listing_updated_on_stock=random.choice(("never", "first", "always")),
-            repeated_close=random.choice(("accepted", "refused")),
-            mismatch_status=random.choice((409, 400)),
-        )
-
-    def _switch(self, **changes: Any) -> None:
-        present: Switches = self.model.switches
-        self.model.switches = present.model_copy(update=changes)
 
     def expire_tokens(self, *, refresh_tokens: bool) -> None:
         """Forget the tokens that were given out."""
-        self.app.state.tokens.expire(refresh_tokens=refresh_tokens)
 
     # --- the truth --------------------------------------------------------------------------------------------
 
-    def listing(self, number: int) -> Listing | None:
-        """None when it was deleted."""
-        return self.model.listing(self.ids[number])
+    @abstractmethod
+    def state(self, listing_id: str) -> str | None:
+        """`published` or `closed`, ...; None when it was deleted."""
+
+    @abstractmethod
+    def stock_of(self, listing_id: str) -> ListingStock:
+        """Its total and its ledger, also after it was deleted."""
+
+    @abstractmethod
+    def is_own(self, adjustment: Adjustment) -> bool:
+        """Whether trueup made it, whatever anybody is told of it."""
+
+    def same_write(self, expected: int, new: int) -> tuple[int, ...]:
+        """What cannot be told apart of two writes of one listing."""
+        match self.guard:
+            case Guard.COMPARE_AND_SET:
+                return expected, new
+            case Guard.RELATIVE:
+                return (new - expected,)
+            case Guard.ABSOLUTE:
+                return (new,)
+
+    def exists(self, number: int) -> bool:
+        """Whether that listing was not deleted."""
+        return self.state(self.ids[number]) is not None
 
     def total(self, listing_id: str) -> int | None:
-        """Units for sale now."""
-        return self.model.stock.stock(listing_id).total
+        """Units for sale now; None where there is no number."""
+        return self.stock_of(listing_id).total
 
-    def own(self, listing_id: str) -> list[Any]:
-        """Our own adjustments, whatever the feed tells."""
-        return [
-            adjustment
-            for adjustment in self.model.stock.stock(listing_id).adjustments
-            if adjustment.origin.client_id == CLIENT_ID
-        ]
+    def own(self, listing_id: str) -> list[Adjustment]:
+        """Our own adjustments."""
+        return [adjustment for adjustment in self.stock_of(listing_id).adjustments if self.is_own(adjustment)]
 
     def own_net(self, listing_id: str) -> int:
         """Units that our own adjustments took."""
-        return -sum(int(adjustment.quantity) for adjustment in self.own(listing_id))
+        return -sum(adjustment.quantity for adjustment in self.own(listing_id))
 
     def last_moved(self, listing_id: str) -> float:
         """When its total last changed, in seconds since the beginning."""
-        ledger = self.model.stock.stock(listing_id).adjustments
+        ledger = self.stock_of(listing_id).adjustments
         if not ledger:
             return 0.0
         last = ledger[-1]
@@ -225,7 +215,7 @@ class Market:
     def was_positive_since(self, listing_id: str, moment: float) -> bool:
         """Whether there was anything to sell at any time from `moment` on."""
         start = self._clock.now().timestamp() - (self._clock.monotonic() - moment)
-        ledger = self.model.stock.stock(listing_id).adjustments
+        ledger = self.stock_of(listing_id).adjustments
         before = [adjustment.total for adjustment in ledger if adjustment.at.timestamp() < start - 0.002]
         later = [adjustment.total for adjustment in ledger if adjustment.at.timestamp() >= start - 0.002]
         return any(total > 0 for total in (*before[-1:], *later))

@@ -24,6 +24,7 @@ from worker.intake.poll import Poller
 from worker.intake.service import Intake
 from worker.intake.snapshots import Judgement
 from worker.reconcile import planning, repository
+from worker.reconcile.answers import Answers
 from worker.reconcile.evidence import Candidate
 from worker.reconcile.plan import plan
 from worker.reconcile.service import Reconciler
@@ -31,8 +32,8 @@ from worker.reconcile.settle import Settler
 from worker.store.tables import OperationKind, OperationState
 from worker.upkeep import keeper
 from worker.upkeep.closing import Action, decide
-from worker.upkeep.feed import FeedFollower
 from worker.upkeep.keeper import Keeper
+from worker.upkeep.running import RunningTotals
 
 Context = AbstractContextManager[object]
 
@@ -64,7 +65,7 @@ def _resend_blindly() -> Context:
 
 @contextmanager
 def _act_before_intent() -> Iterator[None]:
-    prepare, record = repository.prepare, Reconciler._record
+    prepare, record = repository.prepare, Answers.record
     held: dict[int, Any] = {}
     numbers = count(-1, -1)
 
@@ -84,7 +85,7 @@ def _act_before_intent() -> Iterator[None]:
 
     with (
         mock.patch.object(repository, "prepare", only_think),
-        mock.patch.object(Reconciler, "_record", write_down_late),
+        mock.patch.object(Answers, "record", write_down_late),
     ):
         yield
 
@@ -105,7 +106,7 @@ def _trust_the_lease() -> Context:
 
 
 def _lost_is_not_done() -> Context:
-    record = Reconciler._record_failure
+    record = Answers._record_failure
 
     def certain(self: Any, transaction: Any, item: Any, error: Exception, written: Any) -> None:
         if isinstance(error, OutcomeUnknown):
@@ -120,7 +121,7 @@ def _lost_is_not_done() -> Context:
             return
         record(self, transaction, item, error, written)
 
-    return mock.patch.object(Reconciler, "_record_failure", certain)
+    return mock.patch.object(Answers, "_record_failure", certain)
 
 
 def _never_give_back() -> Context:
@@ -168,7 +169,7 @@ def _absent_at_once() -> Context:
 
 
 def _own_entries_twice() -> Context:
-    take = FeedFollower._take_adjustments
+    take = RunningTotals.take
 
     def subtract(self: Any, transaction: Any, rows: Any, changes: Sequence[Any]) -> None:
         take(self, transaction, rows, changes)
@@ -180,7 +181,7 @@ def _own_entries_twice() -> Context:
                     row = {"row": adjustment.listing_id, "new_total": held.total + adjustment.quantity}
                     repository.update_listings(transaction, [row])
 
-    return mock.patch.object(FeedFollower, "_take_adjustments", subtract)
+    return mock.patch.object(RunningTotals, "take", subtract)
 
 
 # --- taking in ----------------------------------------------------------------------------------------------------

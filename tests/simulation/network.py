@@ -15,12 +15,11 @@ from urllib.parse import unquote
 import httpx
 from starlette.types import ASGIApp, Message
 
-from tests.simulation.events import Fate, SpoilCall, Trouble
+from tests.simulation.events import Call, Fate, SpoilCall, Trouble
 from tests.simulation.scheduler import Process, Scheduler, Signal
 
 READ_TIMEOUT_SECONDS = 10.0
 """After which our client gives an answer up; see `connectors.http.Timeouts`."""
-TOKEN_PATHS = ("/v1/auth/token", "/admin/oauth/access_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +79,18 @@ class Vendor:
 
     name: str
     app: ASGIApp
+    call_of: Callable[[httpx.Request], Call]
+    """What a request to it is."""
     trouble: Trouble | None = None
     trouble_until: float = 0.0
     spoilt: list[list[Any]] = field(default_factory=list)
     """Calls to spoil: the event, and how many more pass before it strikes."""
 
-    def fate_of(self, operation: str) -> SpoilCall | None:
+    def fate_of(self, call: Call) -> SpoilCall | None:
         """What strikes this call, if anything; used up by it."""
         for entry in self.spoilt:
             spoil: SpoilCall = entry[0]
-            if not operation.startswith(spoil.operation):
+            if call is not spoil.call:
                 continue
             if entry[1]:
                 entry[1] -= 1
@@ -105,7 +106,7 @@ class Exchange:
 
     process: Process
     vendor: Vendor
-    operation: str
+    call: Call
     request: httpx.Request
     answered: Signal = field(default_factory=Signal)
     notes: Any = None
@@ -150,13 +151,12 @@ class Network:
         """Carry one request of the running task; park until there is an answer, or none."""
         process.live()
         vendor = self.vendors[request.url.host]
-        path = request.url.path
-        if path in TOKEN_PATHS:
+        call = vendor.call_of(request)
+        if call is Call.TOKEN:
             # Asked for under a lock that other tasks of the process wait for: it is one step.
             return self._token(process, vendor, request)
-        operation = _operation(request)
         self.boundary(process)
-        exchange = Exchange(process, vendor, operation, request)
+        exchange = Exchange(process, vendor, call, request)
         self._witness.sending(exchange)
         self._dispatch(exchange)
         outcome = self._scheduler.wait(exchange.answered)
@@ -181,7 +181,7 @@ class Network:
         return vendor.trouble
 
     def _dispatch(self, exchange: Exchange) -> None:
-        spoil = None if self.flawless else exchange.vendor.fate_of(exchange.operation)
+        spoil = None if self.flawless else exchange.vendor.fate_of(exchange.call)
         there = self._travel()
         if spoil is None:
             self._execute(exchange, there, there + self._travel())
@@ -256,14 +256,6 @@ class Network:
             return 0.01
         random = self._random.random()
         return 0.005 + 0.1 * random if random < 0.95 else 4.0 * (random - 0.94) * 16
-
-
-def _operation(request: httpx.Request) -> str:
-    """What a call is, in the words that faults name it by."""
-    path = request.url.path
-    if path.startswith("/v1/integration_api/"):
-        return path.removeprefix("/v1/integration_api/")
-    return "graphql"
 
 
 class _Transport(httpx.BaseTransport):

@@ -8,8 +8,8 @@ from tests.simulation.books import Books
 from tests.simulation.events import CorrectLink, LinkSku
 from tests.simulation.market import Market
 from tests.simulation.processes import Host, Surroundings
-from tests.simulation.settings import SHOPS
-from tests.simulation.shop import sku_name
+from tests.simulation.settings import PUBLIC_URL
+from tests.simulation.shop import Shop, sku_name
 from tests.simulation.witness import EyeWitness
 from worker.alerts import Kind
 from worker.housekeeping import Housekeeping
@@ -22,10 +22,13 @@ from worker.store.tables import HoldReason, HoldScope
 class Operator(Host):
     """A person at a terminal of their own. What they do is done in one go."""
 
-    def __init__(self, around: Surroundings, books: Books, market: Market, witness: EyeWitness) -> None:
+    def __init__(
+        self, around: Surroundings, books: Books, market: Market, shops: Sequence[Shop], witness: EyeWitness
+    ) -> None:
         super().__init__("operator", around)
         self._books = books
         self._market = market
+        self._shops = shops
         self._witness = witness
         self._services: Services | None = None
         self.is_set_up = False
@@ -45,7 +48,10 @@ class Operator(Host):
         def work() -> None:
             self.services.register_channels()
             self.services.sweeper.sweep()
-            Housekeeping(self.services).check_subscriptions()
+            for name in self.services.channels:
+                Housekeeping(self.services).check_subscriptions(name)
+            for each in self._shops:
+                each.send_to(f"{PUBLIC_URL}/hooks/{each.channel}")
             for shop, of_shop in enumerate(links):
                 for sku, listings in enumerate(of_shop):
                     if listings:
@@ -61,8 +67,8 @@ class Operator(Host):
         return self._import(event.channel, event.sku, event.listings, from_now=event.from_now)
 
     def _import(self, shop: int, sku: int, listings: Sequence[tuple[int, int]], *, from_now: bool) -> str:
-        channel = SHOPS[shop].channel
-        if any(self._market.listing(listing) is None for listing, _ in listings):
+        channel = self._shops[shop].channel
+        if not all(self._market.exists(listing) for listing, _ in listings):
             return "one of the listings is deleted"
         start = self.services.clock.now()
         held = {key: self._books.in_force(channel, key[1]) for key in self._books.links if key[0] == channel}
@@ -87,13 +93,13 @@ class Operator(Host):
 
     def correct(self, event: CorrectLink) -> str:
         """What the SKU took of its one listing is given back there and taken of another."""
-        channel = SHOPS[event.channel].channel
+        channel = self._shops[event.channel].channel
         held = self._books.in_force(channel, event.sku)
         periods = self._books.links[channel, event.sku]
         if len(held) != 1 or len(periods) != 1 or event.listing in held:
             return "only a SKU with one plain link is corrected here"
         [wrong] = held
-        if self._market.listing(event.listing) is None:
+        if not self._market.exists(event.listing):
             return "the listing is deleted"
         correction = Correction(channel, sku_name(event.sku), self._market.ids[wrong], self._market.ids[event.listing])
         try:
@@ -123,8 +129,11 @@ class Operator(Host):
 
     # --- what only a person can tell --------------------------------------------------------------------------
 
-    def decide(self) -> int:
-        """Settle every operation that waits for a person, by what the marketplace's own history says. How many."""
+    def decide(self, *, all_of_them: bool = True) -> int:
+        """Settle every operation that waits for a person, by what the marketplace's own history says. How many.
+
+        While requests may still be on their way, only those of which the history has the last word already.
+        """
         decisions = Decisions(self.services.store, self.services.clock, self.services.anomalies)
         told = {
             anomaly.detail.get("operation")
@@ -134,6 +143,8 @@ class Operator(Host):
         decided = 0
         for operation in decisions.list(limit=1000):
             if operation.id not in told:
+                continue
+            if not all_of_them and not self._witness.is_over(operation.id, operation.listing_id):
                 continue
             name = self._witness.name(operation.listing_id)
             happened = self._happened(operation.id, operation.listing_id, operation.kind.value)

@@ -9,15 +9,14 @@ from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel
 
-from config.settings import Settings
+from config.settings import ChannelSettings, MarketplaceSettings, Settings
 from connectors.budget import Priority, Scope
 from connectors.clock import Clock
+from connectors.contract import Channel, Marketplace
 from connectors.errors import RateLimited
 from connectors.http import Toolbox
-from connectors.sharetribe.marketplace import SharetribeMarketplace
-from connectors.shopify.channel import ShopifyChannel
+from connectors.registry import connector
 from tests.simulation.broker import Bell, Broker, Message
 from tests.simulation.database import SimulatedStore
 from tests.simulation.network import Answer, Network, ask
@@ -81,17 +80,21 @@ class Surroundings:
             store=self.store,
             executor=SideBySide(self.scheduler, process),
             randomness=random,
-            marketplace=SharetribeMarketplace(_options(self.settings.marketplace.options), toolbox),
-            channels={
-                name: ShopifyChannel(name, _options(channel.options), toolbox)
-                for name, channel in self.settings.channels.items()
-            },
+            marketplace=_marketplace(self.settings.marketplace, toolbox),
+            channels={name: _channel(name, channel, toolbox) for name, channel in self.settings.channels.items()},
         )
 
 
-def _options(options: BaseModel) -> Any:
-    """A connector's own settings, of whichever class they are."""
-    return options
+def _marketplace(settings: MarketplaceSettings, toolbox: Toolbox) -> Marketplace:
+    opens = connector(settings.connector).open_marketplace
+    assert opens is not None, "a marketplace of a pairing is one"
+    return opens(settings.options, toolbox)
+
+
+def _channel(name: str, settings: ChannelSettings, toolbox: Toolbox) -> Channel:
+    opens = connector(settings.connector).open_channel
+    assert opens is not None, "a shop of a pairing is a channel"
+    return opens(name, settings.options, toolbox)
 
 
 class Host:
@@ -133,7 +136,7 @@ class Worker(Host):
     def __init__(self, name: str, around: Surroundings, broker: Broker) -> None:
         super().__init__(name, around)
         self._broker = broker
-        self._runs: dict[str, Callable[..., None]] = {}
+        self._runs: dict[str, Callable[[], None]] = {}
         self.tasks: dict[str, object] = {}
         """As `Celery.tasks`: it brings none of its own here."""
         self.services: Services | None = None
@@ -143,7 +146,7 @@ class Worker(Host):
         bell = Bell(self.around.scheduler, self._broker, lambda: process.dead)
         self.services = self.around.services(process)
         self._runs = {}
-        register(self, Tasks(self.services, bell, bell))  # type: ignore[arg-type]
+        register(self, Tasks(self.services, bell))  # type: ignore[arg-type]
 
         services = self.services
 
@@ -157,14 +160,14 @@ class Worker(Host):
 
         self.around.scheduler.spawn(process, settle_in)
 
-    def task(self, run: Callable[..., None], *, name: str, **_how: Any) -> None:
+    def task(self, run: Callable[[], None], *, name: str, **_how: Any) -> None:
         """As `Celery.task`: where the real code registers its tasks."""
         self._runs[name] = run
 
     def take(self, message: Message) -> None:
         """Run the task that a message names."""
         run = self._runs[message.task]
-        self.around.scheduler.spawn(self.process, lambda: run(*message.arguments))
+        self.around.scheduler.spawn(self.process, run)
 
 
 class _AtOnce(Batcher):

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.simulation import settings
+from connectors.contract import Guard
 from tests.simulation.books import Taken
-from tests.simulation.shop import MARKER, sku_name
+from tests.simulation.market import UNLIMITED_FROM, Turned
+from tests.simulation.shop import sku_name
 
 if TYPE_CHECKING:
     from tests.simulation.history import Deployment
-
-UNLIMITED_FROM = 10**12
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class Open:
     """The anomalies that are open, by kind and subject."""
 
     by_listing: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    at_risk: Counter[str] = field(default_factory=Counter)
+    """By listing: units of the marketplace's own sales that a write may have overwritten."""
     keys: set[tuple[str, str, str]] = field(default_factory=set)
     """Kind, channel, and what else tells it apart."""
 
@@ -62,7 +64,9 @@ class _Examination:
     def run(self) -> None:
         self._on.witness.compare_pairs()
         self._shops_agree_with_books()
-        self._operations()
+        if self._on.market.guard is not Guard.ABSOLUTE:
+            self._operations()
+        self._told()
         pairs = self._pairs()
         taken = defaultdict(list)
         for each in self._on.books.taken():
@@ -81,7 +85,9 @@ class _Examination:
             "SELECT kind, channel, listing_id, order_id, fingerprint, detail FROM anomalies WHERE state <> 'resolved'"
         ):
             if listing_id is not None:
-                found.by_listing[kind, listing_id] = orjson.loads(detail)
+                told = found.by_listing[kind, listing_id] = orjson.loads(detail)
+                if kind == "sale-at-risk":
+                    found.at_risk[listing_id] += told["units"]
             found.keys.add((kind, channel or "", order_id or fingerprint.rpartition("|")[2]))
         return found
 
@@ -111,35 +117,40 @@ class _Examination:
     def _shops_agree_with_books(self) -> None:
         """The shop's own count of every line, against ours: a difference is a mistake of this model."""
         for shop in self._on.shops:
-            for order in shop.model.orders.values():
-                held = self._on.books.orders[shop.channel, str(order.order_id)]
-                for line in order.lines:
-                    if held.lines[str(line.line_id)].committed != line.committed:
-                        self._breaks(
-                            "books", str(order.order_id), f"line {line.line_id}: the shop says {line.committed}"
-                        )
+            for order_id, line_id, committed in shop.committed():
+                held = self._on.books.orders[shop.channel, order_id]
+                if held.lines[line_id].committed != committed:
+                    self._breaks("books", order_id, f"line {line_id}: the shop says {committed}")
 
     def _operations(self) -> None:
-        """P1, P4: an operation is applied exactly if the marketplace executed it; else it waits for a person."""
-        executed: Counter[tuple[str, int, int]] = Counter()
-        applied: Counter[tuple[str, int, int]] = Counter()
-        waiting: Counter[tuple[str, int, int]] = Counter()
+        """P1: an operation is applied exactly if the marketplace executed it; else it waits for a person.
+
+        Where a write sets a number, setting the one that is there leaves no trace: there only units are counted.
+        """
+        executed: Counter[tuple[str, tuple[int, ...]]] = Counter()
+        applied: Counter[tuple[str, tuple[int, ...]]] = Counter()
+        waiting: Counter[tuple[str, tuple[int, ...]]] = Counter()
+        same = self._on.market.same_write
         for sent in self._on.witness.operations.values():
-            executed[sent.listing_id, sent.expected, sent.new] += len(sent.executed)
+            executed[sent.listing_id, same(sent.expected, sent.new)] += len(sent.executed)
         for listing_id, state, expected, new in self._rows(
             "SELECT listing_id, state, expected_total, new_total FROM operations WHERE kind = 'stock'"
         ):
-            key = (listing_id, expected, new)
+            key = (listing_id, same(expected, new))
             applied[key] += state == "applied"
             # People are asked about one write of a listing after the other; not about one of a listing that is gone.
             asked = listing_id in self._unknown or self._is_beyond_evidence(listing_id)
             waiting[key] += state in ("prepared", "unknown") or (state == "absent" and asked)
         for key in executed.keys() | applied.keys():
-            listing_id, expected, new = key
+            listing_id, write = key
             name = self._on.witness.name(listing_id)
-            what = f"{expected} -> {new} was executed {executed[key]} times and is applied {applied[key]} times"
+            shown = " -> ".join(map(str, write))
+            what = f"{shown} was executed {executed[key]} times and is applied {applied[key]} times"
             if not applied[key] <= executed[key] <= applied[key] + waiting[key]:
                 self._breaks("P1", name, what)
+
+    def _told(self) -> None:
+        """P4: what is unsettled is named by an open anomaly, and once people have decided, nothing is."""
         for listing_id, operation in self._unknown.items():
             name = self._on.witness.name(listing_id)
             detail = self._named("outcome-unknown", listing_id)
@@ -152,7 +163,7 @@ class _Examination:
         """Of a deleted listing nothing can be read any more; and what was executed late there, without our name in the
         feed, nobody had told.
         """
-        deleted = self._on.market.model.listing(listing_id) is None
+        deleted = self._on.market.state(listing_id) is None
         return deleted and not self._on.witness.feed_is_complete
 
     # --- one listing ------------------------------------------------------------------------------------------
@@ -178,11 +189,23 @@ class _Examination:
             return
         applied = sum(row.applied for row in rows.values())
         own = self._on.market.own_net(listing_id)
-        if applied != own and not self._is_beyond_evidence(listing_id):
-            self._breaks("P1", name, f"{applied} units are applied, our own adjustments took {own}")
+        most = self._units_at_risk(listing_id)
+        self._on.witness.named_differences += applied != own
+        if not 0 <= applied - own <= most and not self._is_beyond_evidence(listing_id):
+            self._breaks(
+                "P1",
+                name,
+                f"{applied} units are applied, our own adjustments took {own}; {most} are told to be at risk",
+            )
         self._waived_for_a_reason(name, listing_id)
         self._pending(name, listing_id, list(rows.values()))
         self._state(name, listing_id)
+
+    def _units_at_risk(self, listing_id: str) -> float:
+        """Units that open anomalies name as maybe overwritten: where a write sets a number, that is all there is."""
+        if self._named("unexplained-total", listing_id) is not None:
+            return inf if self._on.market.guard is Guard.ABSOLUTE else 0
+        return self._open.at_risk[listing_id]
 
     def _waived_for_a_reason(self, name: str, listing_id: str) -> None:
         """Units are written off only where the listing really had no number to take them from."""
@@ -199,7 +222,7 @@ class _Examination:
         owed = sum(max(0, row.due) for row in rows)
         returned = -sum(min(0, row.due) for row in rows)
         total = self._on.market.total(listing_id)
-        listing = self._on.market.model.listing(listing_id)
+        state = self._on.market.state(listing_id)
         told = {
             kind: self._named(kind, listing_id)
             for kind in ("oversold", "return-waiting", "listing-gone", "negative-stock")
@@ -207,7 +230,7 @@ class _Examination:
         missing = (told["oversold"] or {}).get("missing_units", 0)
         waiting = (told["return-waiting"] or {}).get("waiting_units", 0)
         gone = (told["listing-gone"] or {}).get("waiting_units", 0)
-        if listing is None:
+        if state is None:
             if (owed, returned) != (gone, 0):
                 self._breaks("P1", name, f"is deleted; {owed} units are owed, {returned} to return, {gone} told")
             return
@@ -225,7 +248,8 @@ class _Examination:
             self._breaks(
                 "P5", name, f"has {total} units; the anomaly about negative stock says {told['negative-stock']}"
             )
-        for kind in ("unexplained-total", "write-rejected", "absent-revoked", "orphan", "close-refused"):
+        unexplained = () if self._on.market.guard is Guard.ABSOLUTE else ("unexplained-total",)
+        for kind in (*unexplained, "write-rejected", "absent-revoked", "orphan", "close-refused"):
             if self._named(kind, listing_id) is not None:
                 self._breaks("P1", name, f"an anomaly is open that should not be: {kind}")
         if self._named("outcome-unknown", listing_id) is not None:
@@ -233,13 +257,14 @@ class _Examination:
 
     def _state(self, name: str, listing_id: str) -> None:
         """P5: closed where there is nothing to sell, open again where there is, unless people want it otherwise."""
-        listing = self._on.market.model.listing(listing_id)
+        state = self._on.market.state(listing_id)
         total = self._on.market.total(listing_id)
         turned = self._on.market.turned[listing_id]
         ours = bool(turned) and turned[-1].by_us
-        if listing is None:
+        if state is None:
             return
-        state = listing.state.value
+        if state == "closed" and ours and self._was_late_and_hidden(turned[-1]):
+            return
         if state == "closed" and ours and total is not None and total > 0:
             self._breaks("P5", name, f"we closed it, and it has {total} units")
         if state == "published" and total is not None and total <= 0:
@@ -250,6 +275,13 @@ class _Examination:
             )
             if not reopened:
                 self._breaks("P5", name, f"has {total} units and is still on sale")
+
+    def _was_late_and_hidden(self, turn: Turned) -> bool:
+        """A closing that was executed after it had been taken for absent, in a feed that does not name us: nobody can
+        know that it was ours.
+        """
+        rows = self._rows("SELECT state FROM operations WHERE id = ?", turn.operation)
+        return rows == [("absent",)] and not self._on.witness.feed_is_complete
 
     # --- everything else --------------------------------------------------------------------------------------
 
@@ -299,8 +331,7 @@ class _Examination:
 
     def _little(self) -> None:
         """P8: nothing personal, no secret."""
-        words = [MARKER, settings.MARKETPLACE_SECRET, *(shop.secret for shop in settings.SHOPS)]
-        words += [shop.token for shop in settings.SHOPS]
+        words = [*self._on.market.secrets, *(word for shop in self._on.shops for word in shop.secrets)]
         hidden = {word: word.encode().hex().upper() for word in words}
         within_days = not self._on.scenario.profile.patient
         for statement in self._on.database.dump():

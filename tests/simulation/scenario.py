@@ -11,6 +11,7 @@ from tests.simulation.broker import Weather
 from tests.simulation.courier import Post
 from tests.simulation.events import (
     Buy,
+    Call,
     CancelOrder,
     CorrectLink,
     Crash,
@@ -43,6 +44,7 @@ from tests.simulation.events import (
     Turn,
     TurnListing,
 )
+from tests.simulation.vendors import MAIN, Pairing
 
 EVENTS = 200
 DAY_SECONDS = 86_400.0
@@ -50,18 +52,18 @@ SKUS = 8
 LONGEST_STOP_SECONDS = 300.0
 """For how long a process may stand still."""
 
-OPERATIONS = (
-    "stock/compare_and_set",
-    "stock/compare_and_set",
-    "stock/compare_and_set",
-    "stock/compare_and_set",
-    "listings/close",
-    "listings/open",
-    "listings/show",
-    "stock_adjustments/query",
-    "events/query",
-    "listings/query",
-    "graphql",
+CALLS = (
+    Call.WRITE,
+    Call.WRITE,
+    Call.WRITE,
+    Call.WRITE,
+    Call.CLOSE,
+    Call.OPEN,
+    Call.SHOW,
+    Call.LOG,
+    Call.FEED,
+    Call.SEARCH,
+    Call.CHANNEL,
 )
 
 
@@ -94,13 +96,14 @@ class Scenario:
     seed: int
     profile: Profile
     events: tuple[Event, ...]
+    pairing: Pairing
 
 
-def make(seed: int, *, events: int = EVENTS) -> Scenario:
-    """The scenario of a seed."""
+def make(seed: int, *, events: int = EVENTS, pairing: Pairing = MAIN) -> Scenario:
+    """The scenario of a seed. Of every pairing the same happens, as far as it can happen there."""
     random = Random(f"scenario {seed}")
     profile = _profile(random)
-    return Scenario(seed, profile, tuple(_Author(random, profile).write(events)))
+    return Scenario(seed, profile, tuple(_Author(random, profile).write(events)), pairing)
 
 
 def _profile(random: Random) -> Profile:
@@ -288,9 +291,9 @@ class _Author:
 
     def _spoil(self) -> Event:
         random = self._random
-        operation = random.choice(OPERATIONS)
+        call = random.choice(CALLS)
         if self._strained and random.random() < 0.7:
-            operation = OPERATIONS[0]
+            call = Call.WRITE
         fates = (
             (Fate.REFUSED, 2),
             (Fate.LOST_BEFORE, 4),
@@ -311,7 +314,7 @@ class _Author:
         }.get(fate, 0.0)
         return SpoilCall(
             **self._next(),
-            operation=operation,
+            call=call,
             fate=fate,
             seconds=round(seconds, 2),
             skip=0 if random.random() < 0.7 else random.randint(1, 3),

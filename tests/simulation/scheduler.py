@@ -20,7 +20,7 @@ from greenlet import getcurrent, greenlet
 from connectors.sandbox.clock import VirtualClock
 
 
-class Crashed(BaseException):
+class Crashed(SystemExit):
     """The process of this task is dead: nothing of it may run on."""
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
-
-from pydantic import SecretStr
 
 from config.settings import (
     ChannelSettings,
@@ -15,59 +13,33 @@ from config.settings import (
     Settings,
     WebSettings,
 )
-from connectors.sharetribe.settings import SharetribeMarketplaceSettings
-from connectors.shopify.settings import ShopifySettings
+from tests.simulation.market import Market
+from tests.simulation.shop import Shop
 
 BEGINNING = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 """When every history begins, and orders begin to count."""
 
-MARKETPLACE_HOST = "marketplace.example"
-CLIENT_ID = "c11e0000-0000-4000-8000-000000000001"
-MARKETPLACE_SECRET = "simulated-marketplace-secret"
 PUBLIC_URL = "https://receiver.example"
+SWEEP_SECONDS = {True: 3000, False: 600}
+"""With a change feed, and without one: then a sweep is all that tells what happened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """How one channel is called everywhere."""
-
-    channel: str
-    domain: str
-    token: str
-    secret: str
-
-
-SHOPS = tuple(
-    Shop(
-        f"shop-{number}", f"shop-{number}.myshopify.com", f"shpat_simulated_{number}", f"simulated-hook-secret-{number}"
-    )
-    for number in (1, 2)
-)
-
-
-def settings(*, shops: int, close_after_seconds: float, settle_after_seconds: float) -> Settings:
+def settings(
+    market: Market, shops: Sequence[Shop], *, close_after_seconds: float, settle_after_seconds: float
+) -> Settings:
     """What every process of one history is configured with."""
     return Settings(
-        marketplace=MarketplaceSettings(
-            connector="sharetribe",
-            options=SharetribeMarketplaceSettings(
-                client_id=CLIENT_ID,
-                client_secret=SecretStr(MARKETPLACE_SECRET),
-                base_url=f"https://{MARKETPLACE_HOST}",
-            ),
-        ),
+        marketplace=MarketplaceSettings(connector=market.connector, options=market.settings),
         channels={
             shop.channel: ChannelSettings(
                 name=shop.channel,
-                connector="shopify",
+                connector=shop.name,
                 any_seller=True,
                 poll_seconds=90,
                 counted_from=BEGINNING,
-                options=ShopifySettings(
-                    shop=shop.domain, access_token=SecretStr(shop.token), webhook_secrets=(SecretStr(shop.secret),)
-                ),
+                options=shop.settings,
             )
-            for shop in SHOPS[:shops]
+            for shop in shops
         },
         policy=PolicySettings(
             confirm_new_channels=False,
@@ -79,7 +51,7 @@ def settings(*, shops: int, close_after_seconds: float, settle_after_seconds: fl
             feed_seconds=30,
             poll_seconds=90,
             recent_seconds=900,
-            sweep_seconds=3000,
+            sweep_seconds=SWEEP_SECONDS[market.has_feed],
             upkeep_seconds=30,
             reconcile_seconds=15,
             intake_seconds=15,

@@ -1,223 +1,194 @@
-"""The shops' people: customers and merchants, and what they do to orders. Acts on the real sandbox.
+"""The shops' people: customers and merchants, and what they do to orders. Each vendor's own is in `vendors`.
 
-Beside every act the units that must be committed are counted by the few rules of `books`, which know nothing of how
-the vendor shows them.
+They act on the real sandbox, beside every connector, and note in the books what must be committed from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from random import Random
+from typing import Any, ClassVar
 
-from pydantic import SecretStr
+import httpx
+from pydantic import BaseModel
+from starlette.types import ASGIApp
 
 from connectors.sandbox.clock import VirtualClock
-from connectors.shopify import sandbox
-from connectors.shopify.sandbox.commands import (
-    CancelSpec,
-    EditSpec,
-    FulfilSpec,
-    LineSpec,
-    OrderSpec,
-    RefundLineSpec,
-    RefundSpec,
-    RestockType,
-    SetQuantity,
-)
-from connectors.shopify.sandbox.orders import ImpossibleError, Line, Order
-from connectors.shopify.sandbox.shop import Shop as ShopModel
-from connectors.shopify.sandbox.webhooks import Webhooks
-from tests.simulation import settings
-from tests.simulation.books import Books, SoldLine
-from tests.simulation.events import (
-    CancelOrder,
-    ChangeOrder,
-    DeleteOrder,
-    EditOrder,
-    FulfilOrder,
-    LagIndex,
-    PlaceOrder,
-    RefundOrder,
-)
-
-MARKER = "jane.doe@personal.example"
-"""Stands for everything personal in an order: it must never be found in the database (P8)."""
-
+from connectors.sandbox.sending import Parcel
+from tests.simulation.books import Books
+from tests.simulation.events import Call, ChangeOrder, LagIndex, PlaceOrder
 
 OLDEST_DELETED_SECONDS = 25 * 86_400
 """A deletion that no webhook tells is found by the last look, after 30 days; later ones are a known limit."""
+SKUS = ("MUG", "mug", "PLATE", "BOWL", "SET-OF-6", "KIT", "SPOON", "FORK")
+"""How the shops spell them; two differ by case alone."""
 
 
-class Shop:
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One webhook on its way."""
+
+    topic: str
+    pack: Callable[[int], Parcel | None]
+    """Makes the request of an attempt, the first of which is 0; None when there is nothing to send any more."""
+    deletes: bool = False
+    """Whether it tells of a deletion."""
+    attempt: int = 0
+
+
+class Shop(ABC):
     """One shop and everybody in it."""
 
+    name: ClassVar[str]
+    """In pairings, and of its connector."""
+    tells_deletions: ClassVar[bool] = True
+    """Whether a webhook tells of them; else only a late look finds one."""
+    app: ASGIApp
+
     def __init__(self, number: int, clock: VirtualClock, books: Books, *, seed: int, random: Random) -> None:
-        self.channel = settings.SHOPS[number].channel
-        self._number = number
+        """A shop without orders; what the vendor's documentation leaves open is settled by `random`."""
+        self.channel = f"shop-{number + 1}"
+        self.number = number
         self._clock = clock
         self._books = books
-        named = settings.SHOPS[number]
-        self.app = sandbox.create_app(
-            sandbox.Options(
-                shop_domain=named.domain,
-                access_token=SecretStr(named.token),
-                client_secret=SecretStr(named.secret),
-                seed=seed,
-                switches=sandbox.Options().switches.model_copy(
-                    update={
-                        "connection_cost": random.choice(("logarithmic", "linear")),
-                        "edit_removal_refunds": random.random() < 0.3,
-                        "current_quantity_after_cancel": random.choice(("zero", "unchanged")),
-                        "updated_on_create": random.random() < 0.5,
-                        "retry_webhook_id": random.choice(("same", "new")),
-                        "payload_utc_offset_minutes": random.choice((0, 60, -300)),
-                    }
-                ),
-            ),
-            clock,
-        )
-        self.model: ShopModel = self.app.state.shop
-        self.webhooks: Webhooks = self.app.state.webhooks
-        self.orders: dict[int, int] = {}
-        """Number of the event's order -> id in the shop."""
+        self.deletions_are_found = True
+        """Whether the history lasts long enough for the looks that find what nobody told."""
+        self.orders: dict[int, Any] = {}
+        """Number of the event's order -> what the shop calls it."""
 
+    # --- how trueup gets in -----------------------------------------------------------------------------------
+
+    @property
+    def host(self) -> str:
+        """Where it is called."""
+        return f"{self.channel}.example"
+
+    @property
+    @abstractmethod
+    def settings(self) -> BaseModel:
+        """What the connector is configured with."""
+
+    @property
+    @abstractmethod
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be found in the database, nor anything personal."""
+
+    def call_of(self, request: httpx.Request) -> Call:
+        """What a request is."""
+        return Call.TOKEN if request.url.path.endswith(("/oauth/access_token", "/auth/token")) else Call.CHANNEL
+
+    # --- what people do ---------------------------------------------------------------------------------------
+
+    @abstractmethod
     def place(self, event: PlaceOrder) -> str:
         """Somebody buys."""
-        random = Random(event.seed)
-        lines = [(sku, units, units if random.random() < 0.04 else 0) for sku, units in event.lines]
-        created = self._clock.now() - timedelta(days=event.days_ago) if event.days_ago else None
-        order = self.model.place(
-            OrderSpec(
-                lines=tuple(
-                    LineSpec(sku=sku_name(sku), quantity=units, legacy_restocked=back, title=MARKER)
-                    for sku, units, back in lines
-                ),
-                created_at=created,
-                test=event.test,
-                tags=(MARKER,),
-                financial_status=random.choice(("PAID", "PAID", "PENDING")),
-            )
-        )
-        self.orders[event.order] = order.order_id
-        sold = [
-            SoldLine(str(line.line_id), sku, ordered=units, back=back)
-            for line, (sku, units, back) in zip(order.lines, lines, strict=True)
-        ]
-        self._books.place(
-            self.channel, str(order.order_id), order.created_at, sold, test=event.test, old=event.days_ago > 60
-        )
-        return f"order {event.order} is {order.order_id}: {self._said(order)}"
 
+    @abstractmethod
     def change(self, event: ChangeOrder) -> str:
         """Something is done to an order, if it can be."""
-        order_id = self.orders.get(event.order)
-        order = None if order_id is None else self.model.orders.get(order_id)
-        if order is None:
-            return "no such order"
-        random = Random(event.seed)
-        try:
-            match event:
-                case EditOrder():
-                    said = self._edit(order, random)
-                case CancelOrder():
-                    said = self._cancel(order, random)
-                case RefundOrder():
-                    said = self._refund(order, random)
-                case FulfilOrder():
-                    self.model.fulfil(order.order_id, FulfilSpec())
-                    said = "fulfilled"
-                case DeleteOrder():
-                    if self.model.now() - order.created_at > OLDEST_DELETED_SECONDS:
-                        return "too old"
-                    self.model.delete(order.order_id)
-                    self._books.delete(self.channel, str(order.order_id))
-                    return "deleted"
-                case _:
-                    self.model.touch(order.order_id)
-                    said = "touched"
-        except ImpossibleError as error:
-            return f"impossible: {error}"
-        return f"{said}: {self._said(order)}"
 
-    def _edit(self, order: Order, random: Random) -> str:
-        set_to: list[tuple[Line, int, int]] = []
-        for line in order.lines:
-            if random.random() < 0.6:
-                wanted = max(line.fulfilled, random.randint(0, line.current + 2))
-                if wanted != line.current:
-                    set_to.append((line, wanted, wanted - line.current))
-        added = [(sku_number(order.lines[0].sku), random.randint(1, 2))] if random.random() < 0.3 else []
-        if not set_to and not added:
-            return "nothing to edit"
-        before = len(order.lines)
-        self.model.edit(
-            order.order_id,
-            EditSpec(
-                set=tuple(SetQuantity(line_id=line.line_id, quantity=wanted) for line, wanted, _ in set_to),
-                add=tuple(LineSpec(sku=sku_name(sku), quantity=units) for sku, units in added),
-            ),
-        )
-        with self._books.changing(self.channel, str(order.order_id)) as sold:
-            for line, _, moved in set_to:
-                if moved > 0:
-                    sold[str(line.line_id)].ordered += moved
-                else:
-                    sold[str(line.line_id)].back -= moved
-            for line, (sku, units) in zip(order.lines[before:], added, strict=True):
-                sold[str(line.line_id)] = SoldLine(str(line.line_id), sku, ordered=units)
-        return "edited"
-
-    def _cancel(self, order: Order, random: Random) -> str:
-        refund = random.random() < 0.6
-        restock = not refund or random.random() < 0.7
-        left = {str(line.line_id): line.current for line in order.lines}
-        self.model.cancel(order.order_id, CancelSpec(restock=restock, refund=refund))
-        if restock:
-            with self._books.changing(self.channel, str(order.order_id)) as sold:
-                for line_id, units in left.items():
-                    sold[line_id].back += units
-        return f"cancelled, {'put back' if restock else 'kept'}"
-
-    def _refund(self, order: Order, random: Random) -> str:
-        parts: list[RefundLineSpec] = []
-        back: dict[str, int] = {}
-        for line in order.lines:
-            if not line.current or random.random() < 0.3:
-                continue
-            kinds = [RestockType.NO_RESTOCK, RestockType.RETURN]
-            if line.unfulfilled:
-                kinds.append(RestockType.CANCEL)
-            kind = random.choice(kinds)
-            most = line.unfulfilled if kind is RestockType.CANCEL else line.current
-            units = random.randint(1, most)
-            part = {"line_id": line.line_id, "quantity": units, "restock_type": kind}
-            parts.append(RefundLineSpec.model_validate(part))
-            if kind is not RestockType.NO_RESTOCK:
-                back[str(line.line_id)] = units
-        self.model.refund(order.order_id, RefundSpec(lines=tuple(parts), note=MARKER))
-        with self._books.changing(self.channel, str(order.order_id)) as sold:
-            for line_id, units in back.items():
-                sold[line_id].back += units
-        return f"refunded {', '.join(f'{part.quantity} {part.restock_type.value}' for part in parts) or 'money'}"
+    def pass_time(self) -> None:
+        """Let what falls due by itself happen."""
 
     def lag_index(self, event: LagIndex) -> None:
         """Searches find a change up to that much later."""
-        self.model.turn(self.model.switches.model_copy(update={"index_lag_seconds": (0.0, event.seconds)}))
 
-    def listen(self, carry: Callable[..., None]) -> None:
+    # --- webhooks ---------------------------------------------------------------------------------------------
+
+    def send_to(self, address: str) -> None:
+        """Register that address by hand, where trueup cannot."""
+
+    def listen(self, carry: Callable[[Letter], None]) -> None:
         """Hand every webhook to `carry` instead of sending it."""
-        self.webhooks.sender.accept = carry  # type: ignore[method-assign]
 
-    def _said(self, order: Order) -> str:
-        return ", ".join(f"{line.sku} {line.committed}/{line.ordered}" for line in order.lines)
+    def cut(self, parcel: Parcel) -> Parcel:
+        """The same with half its body, signed as such."""
+        return Parcel(parcel.url, parcel.headers, parcel.body[: len(parcel.body) // 2])
+
+    @abstractmethod
+    def forge(self, parcel: Parcel, luck: Random) -> Parcel:
+        """A changed copy that somebody else signed."""
+
+    def retry_after_seconds(self, attempt: int) -> float | None:
+        """The wait before a further attempt, the first of which is 1; None: it is given up."""
+        return 30.0 if attempt <= 2 else None
+
+    # --- the truth --------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def committed(self) -> Iterator[tuple[str, str, int]]:
+        """Order, line and committed units of everything that was sold, as the shop itself knows it."""
+
+
+class KnowingShop(Shop):
+    """A shop whose own account of what is gone goes into the books after every change."""
+
+    def place(self, event: PlaceOrder) -> str:
+        if event.test:
+            return "no test orders here"
+        try:
+            order = self._place(event, Random(event.seed))
+        except self.refusals as error:
+            return f"impossible: {error}"
+        if order is None:
+            return "nothing that can be sold here"
+        self.orders[event.order] = order
+        return f"order {event.order} is {order}: {self._note(order)}"
+
+    def change(self, event: ChangeOrder) -> str:
+        order = self.orders.get(event.order)
+        if order is None:
+            return "no such order"
+        try:
+            said = self._change(event, order, Random(event.seed))
+        except self.refusals as error:
+            return f"impossible: {error}"
+        return f"{said}: {self._note(order)}"
+
+    refusals: ClassVar[tuple[type[Exception], ...]]
+    """What the sandbox raises when something cannot be done."""
+
+    @abstractmethod
+    def _place(self, event: PlaceOrder, random: Random) -> Any:
+        """Sell; returns what the shop calls the order, which is in the books then."""
+
+    @abstractmethod
+    def _change(self, event: ChangeOrder, order: Any, random: Random) -> str:
+        """Do it; what is not possible here says so."""
+
+    @abstractmethod
+    def _lines(self, order: Any) -> dict[str, tuple[str, int]] | None:
+        """SKU and committed units of each line; None once the order is gone."""
+
+    def _note(self, order: Any) -> str:
+        """Put the shop's account of one order into the books."""
+        lines = self._lines(order)
+        if lines is None:
+            self._books.delete(self.channel, str(order))
+            return "gone"
+        shown = {line_id: (sku_number(sku), units) for line_id, (sku, units) in lines.items()}
+        self._books.show(self.channel, str(order), shown)
+        return ", ".join(f"{sku} {units}" for sku, units in lines.values())
+
+    def committed(self) -> Iterator[tuple[str, str, int]]:
+        for order in self.orders.values():
+            for line_id, (_, units) in (self._lines(order) or {}).items():
+                yield str(order), line_id, units
 
 
 def sku_name(number: int) -> str:
-    """How the shops spell a SKU; two of them differ by case alone."""
-    return ("MUG", "mug", "PLATE", "BOWL", "SET-OF-6", "KIT", "SPOON", "FORK")[number]
+    """How the shops spell a SKU."""
+    return SKUS[number]
 
 
 def sku_number(name: str | None) -> int:
     """The counterpart of `sku_name`."""
-    return next(number for number in range(8) if sku_name(number) == name)
+    return SKUS.index(name or "")
+
+
+def milliseconds(moment: datetime) -> float:
+    """Unix seconds, as a shop stamps them that cuts off what is finer than a millisecond."""
+    return int(moment.timestamp() * 1000) / 1000

@@ -13,6 +13,7 @@ from tests.simulation.command import failure
 from tests.simulation.history import play
 from tests.simulation.hunts import hunt
 from tests.simulation.scenario import make
+from tests.simulation.vendors import PAIRINGS, Pairing
 
 # A broken history is shrunk before it is shown.
 pytestmark = pytest.mark.timeout(600)
@@ -48,6 +49,14 @@ def test_a_long_history_keeps_every_promise() -> None:
     scenario = make(0)
     verdict = play(scenario)
     assert verdict.broken is None, failure(scenario, verdict, tries=20)
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS, ids=str)
+def test_a_history_on_every_marketplace_with_every_channel_keeps_every_promise(pairing: Pairing) -> None:
+    scenario = make(PAIRINGS.index(pairing), events=EVENTS, pairing=pairing)
+    verdict = play(scenario)
+    if verdict.broken is not None:
+        pytest.fail(failure(scenario, verdict, tries=40))
 
 
 def test_the_same_seed_gives_the_same_trace_in_every_process() -> None:

@@ -11,20 +11,28 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from tests.simulation.database import Database
-from tests.simulation.market import Market
+from tests.simulation.events import Call, Fate, Trouble
+from tests.simulation.market import UNLIMITED_FROM, Market
 from tests.simulation.network import Answer, Exchange, Witness
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.trace import Trace
 
-COMPARE_AND_SET = "stock/compare_and_set"
-STATE_CALLS = {"listings/close": "closed", "listings/open": "published"}
+STATE_CALLS = frozenset({Call.CLOSE, Call.OPEN})
 COMPARE_PAIRS_EVERY = 16
+"""Commits between two comparisons of all pairs with the journal, where the journal did not grow."""
 READS_TRAVEL_SECONDS = 15.0
 """How old what is known may be when a request is made of it."""
-"""Commits between two comparisons of all pairs with the journal, where the journal did not grow."""
+CERTAINLY_REFUSED = frozenset(
+    {Fate.TOKEN_EXPIRED.value, Fate.THROTTLED.value, Trouble.UNAUTHORISED.value, Trouble.THROTTLING.value}
+)
+"""Fates that tell the sender that nothing was executed."""
+NEVER_EXECUTED = CERTAINLY_REFUSED | {
+    Fate.REFUSED.value,
+    Fate.LOST_BEFORE.value,
+    Fate.ERROR_BEFORE.value,
+    Trouble.DOWN.value,
+}
 
 
 class BrokenPromise(AssertionError):  # noqa: N818  it is what it says
@@ -75,12 +83,16 @@ class EyeWitness(Witness):
         self._trace = trace
         self.broken: BrokenPromise | None = None
         self.operations: dict[int, Sent] = {}
-        self.calls: Counter[str] = Counter()
+        self.calls: Counter[Call] = Counter()
+        self._under_way: Counter[str] = Counter()
+        """Stock writes by listing that left and may still be executed."""
         self.believed_closed: dict[str, float] = {}
         """Listings that were closed already when our request to close them was answered with a yes."""
         self.feed_is_complete = False
         """Whether the feed tells everything, with its author, all the time."""
         self.commits = 0
+        self.named_differences = 0
+        """Listings whose numbers differ as an open anomaly says."""
         self.turns_made: set[int] = set()
         """Closings and openings that really happened."""
         self.feed_reads: list[FeedRead] = []
@@ -109,37 +121,38 @@ class EyeWitness(Witness):
 
     def sending(self, exchange: Exchange) -> None:
         """See `Witness.sending`."""
-        self.calls[exchange.operation] += 1
-        if exchange.operation == COMPARE_AND_SET:
+        self.calls[exchange.call] += 1
+        if exchange.call is Call.WRITE:
             exchange.notes = self._intent_of(exchange)
-        elif exchange.operation in STATE_CALLS:
+        elif exchange.call in STATE_CALLS:
             self._state_intent(exchange)
 
     def _intent_of(self, exchange: Exchange) -> int | None:
         """P3: a write that leaves is a committed row. P4: the same one never leaves twice."""
-        body = orjson.loads(exchange.request.content)
-        listing_id, expected, new = body["listingId"], body["oldTotal"], body["newTotal"]
-        name = self.name(listing_id)
-        self.note(exchange.process.name, f"sends {name} {expected} -> {new}")
-        if new < 0:
-            self.breaks("P5", name, f"a write to {new} units, below zero, was sent")
+        write = self._market.write_of(exchange.request)
+        name = self.name(write.listing_id)
+        self._under_way[write.listing_id] += 1
+        self.note(exchange.process.name, f"sends {name} {write}")
+        if write.new is not None and write.new < 0:
+            self.breaks("P5", name, f"a write to {write.new} units, below zero, was sent")
+        condition, parameters = write.condition
         rows = self._database.rows(
-            "SELECT id, state FROM operations WHERE listing_id = ? AND kind = 'stock' AND expected_total = ?"
-            " AND new_total = ? AND state <> 'rejected' ORDER BY state IN ('prepared', 'unknown') DESC, id DESC",
-            listing_id,
-            expected,
-            new,
+            f"SELECT id, expected_total, new_total FROM operations WHERE listing_id = ? AND kind = 'stock'"
+            f" AND {condition} AND state <> 'rejected' ORDER BY state IN ('prepared', 'unknown') DESC, id DESC",
+            write.listing_id,
+            *parameters,
         )
         if not rows:
-            self.breaks("P3", name, f"a write {expected} -> {new} was sent without a committed intent")
+            self.breaks("P3", name, f"a write {write} was sent without a committed intent")
             return None
         # Who stood still between its intent and its request may send when another with the same totals has been sent.
-        unsent = [row[0] for row in rows if not self._is_sent(row[0])]
-        operation: int = unsent[0] if unsent else rows[0][0]
-        sent = self.operations.setdefault(operation, Sent(listing_id, expected, new))
+        unsent = [row for row in rows if not self._is_sent(row[0])]
+        operation: int
+        operation, expected, new = (unsent or rows)[0]
+        sent = self.operations.setdefault(operation, Sent(write.listing_id, expected, new))
         sent.sent += 1
         if sent.sent - sent.refused > 1:
-            self.breaks("P4", name, f"operation {operation} ({expected} -> {new}) was sent a second time")
+            self.breaks("P4", name, f"operation {operation} ({write}) was sent a second time")
         return operation
 
     def _is_sent(self, operation: int) -> bool:
@@ -147,8 +160,8 @@ class EyeWitness(Witness):
         return sent is not None and sent.sent > sent.refused
 
     def _state_intent(self, exchange: Exchange) -> None:
-        listing_id = orjson.loads(exchange.request.content)["id"]
-        name, act = self.name(listing_id), exchange.operation.partition("/")[2]
+        listing_id = self._market.turned_by(exchange.request)
+        name, act = self.name(listing_id), exchange.call.value
         self.note(exchange.process.name, f"sends {act} {name}")
         rows = self._database.rows(
             "SELECT id FROM operations WHERE listing_id = ? AND kind = ? AND state <> 'rejected' ORDER BY id DESC",
@@ -162,28 +175,27 @@ class EyeWitness(Witness):
 
     def executing(self, exchange: Exchange) -> None:
         """See `Witness.executing`."""
-        if exchange.operation == COMPARE_AND_SET:
-            listing_id = orjson.loads(exchange.request.content)["listingId"]
+        if exchange.call is Call.WRITE:
+            listing_id = self._market.write_of(exchange.request).listing_id
+            self._under_way[listing_id] -= 1
             exchange.notes = (exchange.notes, len(self._market.own(listing_id)))
-        elif exchange.operation in STATE_CALLS:
-            listing_id = orjson.loads(exchange.request.content)["id"]
-            listing = self._market.model.listings[listing_id]
-            exchange.notes = (exchange.notes, listing.state.value)
+        elif exchange.call in STATE_CALLS:
+            exchange.notes = (exchange.notes, self._market.state(self._market.turned_by(exchange.request)))
 
     def executed(self, exchange: Exchange, answer: Answer) -> None:
         """See `Witness.executed`."""
-        if exchange.operation == COMPARE_AND_SET:
+        if exchange.call is Call.WRITE:
             self._executed_write(exchange, answer)
-        elif exchange.operation in STATE_CALLS:
+        elif exchange.call in STATE_CALLS:
             self._executed_turn(exchange)
 
     def _executed_write(self, exchange: Exchange, answer: Answer) -> None:
         operation, before = exchange.notes
-        body = orjson.loads(exchange.request.content)
-        listing_id = body["listingId"]
+        write = self._market.write_of(exchange.request)
+        listing_id = write.listing_id
         name = self.name(listing_id)
         made = self._market.own(listing_id)[before:]
-        self.note("marketplace", f"{name} {body['oldTotal']} -> {body['newTotal']}: {answer.status}")
+        self.note("marketplace", f"{name} {write}: {answer.status}")
         if answer.status in (401, 429) and operation is not None:
             self.operations[operation].refused += 1
         if answer.status in (400, 409) and b"old-total-mismatch" in answer.body and operation is not None:
@@ -206,10 +218,10 @@ class EyeWitness(Witness):
 
     def _executed_turn(self, exchange: Exchange) -> None:
         operation, before = exchange.notes
-        listing_id = orjson.loads(exchange.request.content)["id"]
-        after = self._market.model.listings[listing_id].state.value
-        if after == before:
-            if exchange.operation == "listings/close":
+        listing_id = self._market.turned_by(exchange.request)
+        after = self._market.state(listing_id)
+        if after == before or after is None:
+            if exchange.call is Call.CLOSE:
                 self.believed_closed[listing_id] = self._scheduler.now
             return
         name = self.name(listing_id)
@@ -220,7 +232,7 @@ class EyeWitness(Witness):
             self._check_opening(listing_id, name, begun)
         else:
             self._check_closing(listing_id, name, begun)
-        self._market.note_turn(listing_id, after, by_us=True)
+        self._market.note_turn(listing_id, after, by_us=True, operation=operation)
 
     def _check_opening(self, listing_id: str, name: str, begun: float) -> None:
         """P5: never reopen what we did not close. What the feed could not have told us yet is no fault of ours."""
@@ -238,8 +250,8 @@ class EyeWitness(Witness):
 
     def _check_closing(self, listing_id: str, name: str, begun: float) -> None:
         """P5: nothing that has stock is closed, nothing closed twice in one zero episode."""
-        stock = self._market.model.stock.stock(listing_id)
-        if stock.total is None or stock.total >= 10**12:
+        total = self._market.total(listing_id)
+        if total is None or total >= UNLIMITED_FROM:
             if self._market.uncounted[listing_id] < begun - READS_TRAVEL_SECONDS:
                 self.breaks("P5", name, "we closed a listing without counted stock")
         elif not self._was_empty_since(listing_id, begun):
@@ -255,7 +267,7 @@ class EyeWitness(Witness):
     def _was_empty_since(self, listing_id: str, moment: float) -> bool:
         """Whether there was nothing to sell at any time from shortly before `moment` on: reads travel."""
         start = self._scheduler.clock.now().timestamp() - (self._scheduler.now - moment) - READS_TRAVEL_SECONDS
-        ledger = self._market.model.stock.stock(listing_id).adjustments
+        ledger = self._market.stock_of(listing_id).adjustments
         before = [entry.total for entry in ledger if entry.at.timestamp() < start]
         later = [entry.total for entry in ledger if entry.at.timestamp() >= start]
         return any(total <= 0 for total in (*(before[-1:] or [0]), *later))
@@ -267,16 +279,27 @@ class EyeWitness(Witness):
 
     def fated(self, exchange: Exchange, fate: str) -> None:
         """See `Witness.fated`."""
-        self.note("network", f"{exchange.process.name}'s {exchange.operation}: {fate}")
-        if exchange.operation == COMPARE_AND_SET and fate in (
-            "token_expired",
-            "throttled",
-            "unauthorised",
-            "throttling",
-        ):
+        self.note("network", f"{exchange.process.name}'s {exchange.call.value}: {fate}")
+        if exchange.call is not Call.WRITE:
+            return
+        if fate in NEVER_EXECUTED:
+            self._under_way[self._market.write_of(exchange.request).listing_id] -= 1
+        if fate in CERTAINLY_REFUSED:
             operation = exchange.notes[0] if isinstance(exchange.notes, tuple) else exchange.notes
             if operation is not None:
                 self.operations[operation].refused += 1
+
+    def is_writing(self, listing_id: str) -> bool:
+        """Whether a stock write to that listing is meant, under way, or of unknown outcome."""
+        rows = self._database.rows(
+            "SELECT 1 FROM operations WHERE listing_id = ? AND kind = 'stock' AND state IN ('prepared', 'unknown')",
+            listing_id,
+        )
+        return bool(rows) or self._under_way[listing_id] > 0
+
+    def is_over(self, operation: int, listing_id: str) -> bool:
+        """Whether that stock write was sent, and nothing that was sent to its listing can be executed any more."""
+        return self._is_sent(operation) and not self._under_way[listing_id]
 
     # --- commits ----------------------------------------------------------------------------------------------
 

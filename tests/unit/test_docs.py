@@ -1,9 +1,12 @@
-"""What the pages for operators claim to list is listed."""
+"""What the pages claim to list is listed, and the code they show is the code that runs."""
 
 from __future__ import annotations
 
+import ast
+import io
 import re
 from pathlib import Path
+from tokenize import COMMENT, DEDENT, ENDMARKER, INDENT, NEWLINE, NL, generate_tokens
 
 import pytest
 
@@ -32,3 +35,38 @@ def test_every_page_for_operators_is_in_their_index() -> None:
     index = OPERATIONS.read_text(encoding="utf-8")
     for page in OPERATIONS.parent.glob("*.md"):
         assert page == OPERATIONS or f"({page.name})" in index, page.name
+
+
+# --- the walk through a connector's code ------------------------------------------------------------------------------
+
+WALK = DOCS / "connectors" / "writing.md"
+ACORN = DOCS / "examples" / "acorn"
+SHOWN = re.findall(r"(?ms)^\*([\w./]+)\*\n\n```\w+\n(.*?)^```$", WALK.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("file", "code"), SHOWN, ids=[f"{file}-{place}" for place, (file, _) in enumerate(SHOWN)])
+def test_the_code_that_is_shown_is_the_examples(file: str, code: str) -> None:
+    assert code in (ACORN / file).read_text(encoding="utf-8")
+
+
+def test_all_code_that_is_shown_says_of_which_file_it_is() -> None:
+    assert WALK.read_text(encoding="utf-8").count("```python") == sum(file.endswith(".py") for file, _ in SHOWN) > 10
+
+
+def test_the_example_is_as_small_as_the_page_says() -> None:
+    files = [path for path in (ACORN / "trueup_acorn").glob("*.py") if path.name != "sandbox.py"]
+    lines = sum(map(lines_of_code, files))
+    assert "less than 300 lines of code" in " ".join(WALK.read_text(encoding="utf-8").split())
+    assert 200 < lines < 300
+
+
+def lines_of_code(path: Path) -> int:
+    """Without empty lines, comments and docstrings."""
+    text = path.read_text(encoding="utf-8")
+    inert = {NL, NEWLINE, COMMENT, INDENT, DEDENT, ENDMARKER}
+    tokens = [token for token in generate_tokens(io.StringIO(text).readline) if token.type not in inert]
+    found = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            found -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(found)

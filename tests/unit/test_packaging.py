@@ -34,7 +34,7 @@ def declared(*extras: str) -> list[Requirement]:
     return [requirement for requirement in map(Requirement, texts) if requirement.name != PROJECT["name"]]
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("runtime", ["sandbox"]), ("dev", ["sandbox", "dev"])])
+@pytest.mark.parametrize(("lock", "extras"), [("runtime", ["sandbox"]), ("dev", ["sandbox", "testing", "dev"])])
 def test_the_lock_has_what_is_declared(lock: str, extras: list[str]) -> None:
     pins = locked(lock)
 
@@ -42,7 +42,7 @@ def test_the_lock_has_what_is_declared(lock: str, extras: list[str]) -> None:
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("runtime", ["sandbox"]), ("dev", ["sandbox", "dev"])])
+@pytest.mark.parametrize(("lock", "extras"), [("runtime", ["sandbox"]), ("dev", ["sandbox", "testing", "dev"])])
 def test_pins_name_the_extras_asked_for(lock: str, extras: list[str]) -> None:
     """Otherwise pip 23 takes the newest release for the extra, finds no hash for it, and installs nothing."""
     pins = {canonicalize_name(pin.name): pin for pin in pinned(lock)}
@@ -84,11 +84,13 @@ def test_the_vendors_clients_are_locked_with_hashes_and_without_a_place() -> Non
 
 def test_every_import_is_declared() -> None:
     distributions = packages_distributions()
-    known = {canonicalize_name(requirement.name) for requirement in declared("sandbox")}
+    known = {canonicalize_name(requirement.name) for requirement in declared("sandbox", "testing")}
     undeclared = {
         f"{path.relative_to(ROOT)}: {module}"
         for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
+        # A project of its own: what it needs, its own file says.
+        if not path.is_relative_to(ROOT / "connectors" / "template")
         for module in imported(path)
         if module not in {*sys.stdlib_module_names, *ROOMS}
         and not known & {canonicalize_name(name) for name in distributions.get(module, [])}
@@ -98,6 +100,12 @@ def test_every_import_is_declared() -> None:
         # A part of pydantic's own interface, always of the version pydantic asks for.
         "config/problems.py: pydantic_core"
     }
+
+
+def test_only_the_kit_needs_pytest() -> None:
+    users = {path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "pytest" in imported(path)}
+
+    assert {path.parent for path in users} == {ROOT / "connectors" / "testing"}
 
 
 def required_by(name: str) -> list[str]:

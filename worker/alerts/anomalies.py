@@ -31,6 +31,7 @@ class Kind(StrEnum):
     OUTCOME_UNKNOWN = "outcome-unknown"
     ABSENT_REVOKED = "absent-revoked"
     SALE_AT_RISK = "sale-at-risk"
+    UNREADABLE_SALE = "unreadable-sale"
     ORPHAN = "orphan"
     RESTORED = "restored"
     UNEXPLAINED_TOTAL = "unexplained-total"
@@ -59,6 +60,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.OUTCOME_UNKNOWN: Severity.WARNING,
     Kind.ABSENT_REVOKED: Severity.WARNING,
     Kind.SALE_AT_RISK: Severity.ERROR,
+    Kind.UNREADABLE_SALE: Severity.ERROR,
     Kind.ORPHAN: Severity.CRITICAL,
     Kind.RESTORED: Severity.CRITICAL,
     Kind.UNEXPLAINED_TOTAL: Severity.ERROR,
@@ -188,6 +190,11 @@ class Anomalies:
                     order_id=finding.order_id,
                     message=finding.message,
                 )
+
+    def untold_in(self, transaction: Transaction, findings: Sequence[Finding]) -> list[Finding]:
+        """Of these, those that were never told, not even long ago and resolved since."""
+        told = repository.told(transaction, [finding.fingerprint for finding in findings])
+        return [finding for finding in findings if finding.fingerprint not in told]
 
     def open(self, *findings: Finding) -> None:
         """`open_in` in a transaction of its own."""

@@ -106,6 +106,13 @@ def unresolved(transaction: Transaction, fingerprints: Sequence[str]) -> list[st
     return found
 
 
+def told(transaction: Transaction, fingerprints: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for chunk in in_chunks(fingerprints):
+        found.update(transaction.scalars(select(Anomaly.fingerprint).where(Anomaly.fingerprint.in_(chunk))))
+    return found
+
+
 def unresolved_on(transaction: Transaction, kind: str, listing_id: str) -> Sequence[str]:
     return transaction.scalars(
         select(Anomaly.fingerprint).where(

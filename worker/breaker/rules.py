@@ -60,14 +60,20 @@ class Breaker:
             return State.RAMP
         return State.CLOSED
 
+    def is_in_trouble(self, now: datetime) -> bool:
+        """Whether its last call, not long ago, brought no answer."""
+        if self.open_until is not None:
+            return True
+        return self.failures > 0 and now - self.failed_at <= IN_A_ROW
+
     @property
     def pause(self) -> timedelta:
         """How long it rests, opened this often."""
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.pauses - 1, 10))
 
 
-def after_failure(held: Breaker | None, now: datetime) -> Breaker:
-    """A call brought no answer."""
+def after_failure(held: Breaker | None, asked_at: datetime, now: datetime) -> Breaker:
+    """A call that began at `asked_at` brought no answer."""
     if held is None:
         return Breaker(1, now)
     match held.state(now):
@@ -80,7 +86,8 @@ def after_failure(held: Breaker | None, now: datetime) -> Breaker:
             counted = replace(held, failures=held.failures + 1, failed_at=now)
             return _opened(counted, now) if counted.failures >= FAILURES else counted
         case State.CLOSED:
-            in_a_row = held.failures + 1 if now - held.failed_at <= IN_A_ROW else 1
+            # From its beginning: to get no answer may take longer than any pause between two calls.
+            in_a_row = held.failures + 1 if asked_at - held.failed_at <= IN_A_ROW else 1
             counted = Breaker(in_a_row, now)
             return _opened(counted, now) if in_a_row >= FAILURES else counted
 

@@ -100,11 +100,15 @@ class Breakers:
             held = repository.breaker(transaction, account_key(scope, name))
         return held.open_until if held is not None and held.state(self._clock.now()) is State.OPEN else None
 
+    def held_in(self, transaction: Transaction) -> Mapping[str, Breaker]:
+        """What is kept of accounts that failed lately, by key."""
+        return repository.all_breakers(transaction)
+
     def states(self) -> Mapping[str, State]:
         """Of the accounts that are not simply called, by key."""
         now = self._clock.now()
         with self._store.read() as transaction:
-            held = repository.all_breakers(transaction)
+            held = self.held_in(transaction)
         return {account: state for account, row in held.items() if (state := row.state(now)) is not State.CLOSED}
 
     @contextmanager
@@ -144,7 +148,7 @@ class Breakers:
                 return
         now = self._clock.now()
         try:
-            self._write_failure(scope, name, account, now, error)
+            self._write_failure(scope, name, account, asked_at, now, error)
         finally:
             # Only now: an answer that was read before the failure was written says nothing about what comes after.
             self._await_news(account)
@@ -154,17 +158,19 @@ class Breakers:
             self._times += 1
             self._troubled[account] = self._times
 
-    def _write_failure(self, scope: HoldScope, name: str, account: str, now: datetime, error: ConnectorError) -> None:
+    def _write_failure(
+        self, scope: HoldScope, name: str, account: str, asked_at: datetime, now: datetime, error: ConnectorError
+    ) -> None:
         with self._lock:
             if now < self._open_until.get(account, now):
                 return
         try:
             with self._store.write() as transaction:
-                first = after_failure(None, now)
+                first = after_failure(None, asked_at, now)
                 if repository.insert(transaction, account, first):
                     return
                 held = repository.breaker(transaction, account, lock=True)
-                after = after_failure(held, now)
+                after = after_failure(held, asked_at, now)
                 if after != held:
                     repository.write(transaction, account, after)
                     if after.open_until is not None:

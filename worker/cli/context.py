@@ -53,7 +53,18 @@ def load_settings(config: Path | None, *, serving: bool = False) -> Settings:
     if not serving and log.level == "info":
         log = log.model_copy(update={"level": "warning"})
     logging.configure(log, secrets=settings.secrets())
+    if serving:
+        _tell_passed_over()
     return settings
+
+
+def _tell_passed_over() -> None:
+    import structlog
+
+    from connectors.registry import passed_over
+
+    for sentence in passed_over():
+        structlog.get_logger(__name__).warning("connector_passed_over", detail=sentence)
 
 
 @contextmanager

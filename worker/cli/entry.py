@@ -8,6 +8,8 @@ import typer
 import typer.core
 
 from worker.cli import decide, look, recover, serving, setup, tryout, work
+from worker.cli.channels import channels
+from worker.cli.connectors import connectors
 from worker.cli.context import examples
 from worker.cli.exits import MEANINGS, explained
 from worker.cli.imports import imports
@@ -75,6 +77,7 @@ app.command(
     rich_help_panel=LOOK,
     epilog=examples("trueup plan", "trueup plan --channel acme-shop --fresh", "trueup plan --json"),
 )(look.plan)
+app.add_typer(channels, name="channels", rich_help_panel=LOOK)
 app.add_typer(decide.holds, name="holds", rich_help_panel=LOOK)
 app.add_typer(decide.anomalies, name="anomalies", rich_help_panel=LOOK)
 app.add_typer(decide.deliveries, name="deliveries", rich_help_panel=LOOK)
@@ -97,7 +100,7 @@ app.command(
     rich_help_panel=TRY,
     epilog=examples("trueup sandbox sharetribe --port 8081", "trueup sandbox shopify --options '{\"seed\": 7}'"),
 )(tryout.sandbox)
-app.command(rich_help_panel=TRY, epilog=examples("trueup connectors", "trueup connectors --json"))(tryout.connectors)
+app.add_typer(connectors, name="connectors", rich_help_panel=TRY)
 app.command(rich_help_panel=TRY, epilog=examples("trueup version"))(tryout.version)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +11,18 @@ import typer
 
 from worker.cli.context import Config, Json, channel_named, load_settings, opened
 from worker.cli.exits import ExitCode
-from worker.cli.output import ago, note, print_json, print_table, progress, say, shown
+from worker.cli.output import ago, note, print_json, print_table, progress, say, shown, summed_up
 
 if TYPE_CHECKING:
     from worker.status import ListingPreview, Status
+    from worker.status.doctor import Examined
+    from worker.status.overview import Reading
 
 LISTINGS_SHOWN = 50
+CHECKS_SHOWN, ALIKE_SHOWN = 60, 5
+"""Of `doctor`: how many checks are shown one by one, and how many that fail alike when there are more."""
+ROWS_SHOWN = 20
+"""Of one table of `status`; JSON has all."""
 
 
 def status(
@@ -58,15 +66,37 @@ def _show_status(found: Status) -> None:
         ("Alerts to send", str(found.alerts_unsent)),
     ]
     print_table(("What", "Now"), facts)
-    rows = [(row.channel, row.to_take, row.to_give_back, row.listings) for row in found.pending]
+    pending = sorted(found.pending, key=lambda row: -(row.to_take + row.to_give_back))
+    rows = [(row.channel, row.to_take, row.to_give_back, row.listings) for row in pending[:ROWS_SHOWN]]
     print_table(("Channel", "To take", "To give back", "Listings"), rows, title="Pending units")
+    _say_of_more(len(pending), "channels with fewer")
+    # Of many, those that are worth a look: late ones, the longest first.
+    read = sorted(found.readings, key=_worst_first)
     readings = [
-        (reading.name, ago(reading.current_at, found.at), "late" if reading.late else "") for reading in found.readings
+        (reading.name, ago(reading.current_at, found.at), "late" if reading.late else "")
+        for reading in (found.readings if len(read) <= ROWS_SHOWN else read[:ROWS_SHOWN])
     ]
     print_table(("Feed or channel", "Read to its head", ""), readings, title="Read")
-    holds = [(hold.reason.value, f"{hold.scope.value} {hold.subject}", hold.since, hold.note) for hold in found.holds]
+    late = sum(reading.late for reading in read)
+    _say_of_more(len(read), f"read more lately; {late} of all {len(read)} are late")
+    holds = [
+        (hold.reason.value, f"{hold.scope.value} {hold.subject}", hold.since, hold.note)
+        for hold in found.holds[:ROWS_SHOWN]
+    ]
     print_table(("Hold", "On", "Since", "Why"), holds, title="Holds")
+    _say_of_more(
+        len(found.holds), f"in all {summed_up(hold.reason.value for hold in found.holds)}: `trueup holds list`"
+    )
     print_table(("Kind", "Unresolved"), sorted(found.anomalies.items()), title="Anomalies")
+
+
+def _worst_first(reading: Reading) -> tuple[bool, float]:
+    return not reading.late, -math.inf if reading.lag_seconds is None else -reading.lag_seconds
+
+
+def _say_of_more(rows: int, of_them: str) -> None:
+    if rows > ROWS_SHOWN:
+        say(f"… and {rows - ROWS_SHOWN} more, {of_them}.\n")
 
 
 def plan(
@@ -133,6 +163,40 @@ def _show_listing(entry: ListingPreview) -> None:
     )
 
 
+def _show_examined(found: Sequence[Examined]) -> None:
+    """Everything, where that is little; else what failed, a few of each kind: three hundred accounts that fail alike
+    are one thing to mend.
+    """
+    listed: Sequence[Examined] = found
+    left_out = ""
+    if len(found) > CHECKS_SHOWN:
+        alike: dict[tuple[str, str], list[Examined]] = {}
+        for entry in found:
+            if not entry.check.ok:
+                alike.setdefault((entry.check.name, entry.check.remedy), []).append(entry)
+        listed = [entry for group in alike.values() for entry in group[:ALIKE_SHOWN]]
+        more = sum(max(0, len(group) - ALIKE_SHOWN) for group in alike.values())
+        left_out = f" … and {more} more that fail like these: --json shows them." if more else ""
+    print_table(
+        ("Of", "Tried", "", "Found", "What to do"),
+        [
+            (
+                entry.subject,
+                entry.check.name,
+                "ok" if entry.check.ok else "FAILED",
+                entry.check.detail,
+                entry.check.remedy,
+            )
+            for entry in listed
+        ],
+        title="Failed" if listed is not found else None,
+    )
+    if listed is not found:
+        subjects = {entry.subject for entry in found}
+        troubled = {entry.subject for entry in found if not entry.check.ok}
+        say(f"{len(found)} things were tried of {len(subjects)}; of {len(troubled)} something failed.{left_out}")
+
+
 def doctor(config: Config = None, json: Json = False) -> None:
     """Try everything that has to work: configuration, database, broker; each account, its scopes, webhooks and clock.
 
@@ -158,19 +222,7 @@ def doctor(config: Config = None, json: Json = False) -> None:
         print_json({"ok": not failed, "checks": checks})
     else:
         say("The configuration is valid.")
-        print_table(
-            ("Of", "Tried", "", "Found", "What to do"),
-            [
-                (
-                    entry.subject,
-                    entry.check.name,
-                    "ok" if entry.check.ok else "FAILED",
-                    entry.check.detail,
-                    entry.check.remedy,
-                )
-                for entry in found
-            ],
-        )
+        _show_examined(found)
         say("Everything works." if not failed else f"{len(failed)} of {len(found)} things failed.")
     if failed:
         if json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -52,6 +53,11 @@ def print_table(
     for row in held:
         table.add_row(*(Text(shown(cell)) for cell in row))
     _console().print(table)
+
+
+def summed_up(words: Iterable[str]) -> str:
+    """How often each word occurs, the most frequent first."""
+    return ", ".join(f"{count} {word}" for word, count in Counter(words).most_common()) or "none"
 
 
 def shown(value: object) -> str:

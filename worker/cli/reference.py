@@ -39,8 +39,9 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 def _within(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     inner = getattr(command, "commands", None)
-    if inner is None:
+    if inner is None or command.invoke_without_command:
         yield name, command
+    if inner is None:
         return
     for part, each in inner.items():
         yield from _within(f"{name} {part}", each)

@@ -58,7 +58,7 @@ def worker(config: Config = None) -> None:
 
         app = make_app(services.settings)
         bell = Doorbell(app, QUEUE_OF)
-        register(app, Tasks(services, app, bell))
+        register(app, Tasks(services, bell))
         process = app.Worker(
             pool_cls="threads",
             concurrency=services.settings.worker.threads,

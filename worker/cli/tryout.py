@@ -1,4 +1,4 @@
-"""`demo`, `sandbox`, `connectors`, `version`: looking around and trying things out."""
+"""`demo`, `sandbox`, `version`: looking around and trying things out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from worker.cli.context import Json
 from worker.cli.exits import CommandError, ExitCode
-from worker.cli.output import print_json, print_table, say
+from worker.cli.output import print_json, say
 
 EXTRA = "pip install 'trueup[sandbox]'"
 
@@ -67,44 +67,12 @@ def sandbox(
         raise CommandError(f"Sandboxes need more than is installed ({error.name}): {EXTRA}") from None
     try:
         code = serve([name, "--host", host, "--port", str(port), "--options", options])
+    except ModuleNotFoundError as error:
+        raise CommandError(f"This sandbox needs more than is installed ({error.name}): {EXTRA}") from None
     except OSError as error:
         message = f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port."
         raise CommandError(message, ExitCode.UNAVAILABLE) from None
     raise typer.Exit(code)
-
-
-def connectors(json: Json = False) -> None:
-    """The installed connectors, and what each offers."""
-    from connectors.registry import BrokenConnectorError
-    from connectors.registry import connectors as installed
-
-    found = []
-    registry = installed()
-    for name in registry:
-        try:
-            entry = registry[name]
-        except BrokenConnectorError as error:
-            found.append(
-                {"name": name, "marketplace": False, "channel": False, "sandbox": False, "problem": str(error)}
-            )
-            continue
-        found.append(
-            {
-                "name": name,
-                "marketplace": entry.open_marketplace is not None,
-                "channel": entry.open_channel is not None,
-                "sandbox": entry.sandbox is not None,
-                "problem": "",
-            }
-        )
-    if json:
-        print_json({"connectors": found})
-    else:
-        print_table(
-            ("Connector", "Marketplace", "Channel", "Sandbox", "Problem"), [tuple(row.values()) for row in found]
-        )
-    if any(row["problem"] for row in found):
-        raise typer.Exit(ExitCode.WRONG)
 
 
 def version(json: Json = False) -> None:

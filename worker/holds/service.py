@@ -5,7 +5,7 @@ A hold stops writes, never knowledge: deliveries, polls, feed and sweep go on, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,9 @@ from worker.store import Store, Transaction
 from worker.store.tables import HoldReason, HoldScope
 
 log = structlog.get_logger(__name__)
+
+AS_CONFIGURED = "paused in the configuration"
+"""The note of a pause that ends when the configuration no longer asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,15 @@ class ActiveHolds:
             if hold.reason is reason and hold.scope is HoldScope.LISTING
         }
 
+    def refused_accounts(self) -> frozenset[tuple[HoldScope, str]]:
+        """The accounts that refuse our credentials."""
+        return frozenset(
+            (hold.scope, hold.subject) for hold in self._holds if hold.reason is HoldReason.REAUTHORISATION
+        )
+
     def unauthorised_channels(self) -> frozenset[str]:
         """Channels that must not even be read: their credentials are refused."""
-        return frozenset(
-            hold.subject
-            for hold in self._holds
-            if hold.scope is HoldScope.CHANNEL and hold.reason is HoldReason.REAUTHORISATION
-        )
+        return frozenset(name for scope, name in self.refused_accounts() if scope is HoldScope.CHANNEL)
 
 
 class Holds:
@@ -172,6 +177,33 @@ class Holds:
             self._anomalies.resolve_in(
                 transaction, [fingerprint(Kind.RESTORED)], "the account of every listing is made up again"
             )
+
+    # --- pauses -----------------------------------------------------------------------------------------------
+
+    def pause(self, channel: str, why: str, *, by: str) -> None:
+        """Write nothing for a channel until somebody resumes it. Its sales are taken in all the same. Idempotent."""
+        with self._store.write() as transaction:
+            self.pause_in(transaction, HoldScope.CHANNEL, channel, why, by=by)
+
+    def pause_in(self, transaction: Transaction, scope: HoldScope, subject: str, why: str, *, by: str) -> None:
+        """`pause`, for anything that can be held, inside the caller's transaction."""
+        self.place_in(transaction, HoldReason.PAUSED, scope, subject, f"{why} (paused by {by})")
+
+    def resume(self, channel: str, *, by: str) -> bool:
+        """End a pause; what waited is due at once. Returns False when the channel was not paused."""
+        return bool(self.lift(HoldScope.CHANNEL, channel, by=by, reason=HoldReason.PAUSED))
+
+    def pause_as_configured_in(self, transaction: Transaction, channels: Collection[str]) -> None:
+        """Pause these, and let go on whom the configuration paused before. A person's pause is a person's to end."""
+        paused = {
+            hold.subject: hold.note
+            for hold in self._views(transaction)
+            if hold.reason is HoldReason.PAUSED and hold.scope is HoldScope.CHANNEL
+        }
+        for name in sorted(set(channels) - paused.keys()):
+            self.place_in(transaction, HoldReason.PAUSED, HoldScope.CHANNEL, name, AS_CONFIGURED)
+        for name in sorted(name for name, note in paused.items() if note == AS_CONFIGURED and name not in channels):
+            self.lift_in(transaction, HoldScope.CHANNEL, name, by="the configuration", reason=HoldReason.PAUSED)
 
     def lift(self, scope: HoldScope, subject: str, *, by: str, reason: HoldReason | None = None) -> int:
         """`lift_in` in a transaction of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,9 @@ from connectors.errors import ConnectorError, RateLimited, Unauthorized, Unavail
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
-from worker.intake.service import LOOKS_AFTER, Intake, failure_reason, parked_order
+from worker.intake.boundary import order_of
+from worker.intake.findings import failure_reason, parked_order
+from worker.intake.service import LOOKS_AFTER, Intake
 from worker.store import StorageUnavailable, Store, Transaction
 from worker.store.tables import HoldScope
 
@@ -24,6 +26,8 @@ log = structlog.get_logger(__name__)
 BATCH_FETCHES = 20
 MOST_ATTEMPTS = 8
 LONGEST_BACKOFF = timedelta(minutes=15)
+LONGEST_ASKED = timedelta(days=1)
+"""What a vendor may ask for at most with `Retry-After`."""
 RESTS = timedelta(seconds=2)
 """When a fetch is looked at again whose account may not be called just now."""
 
@@ -50,16 +54,26 @@ class Fetcher:
         self._channels = channels
         self._lease = lease
 
-    def drain(self) -> int:
-        """Fetch one batch; returns how many were tried. Safe to run several at once and to repeat."""
+    def drain(self, channel: str | None = None) -> int:
+        """Fetch one batch, of one channel or of all; returns how many were tried. Safe to run several at once and to
+        repeat.
+        """
         now = self._clock.now()
         lease_until = now + self._lease
-        silent = [name for name in self._channels if not self._accounts.may_be_called(HoldScope.CHANNEL, name)]
+        silent = self._accounts.standing().silent
         with self._store.write() as transaction:
-            rows = repository.claim_fetches(transaction, now, lease_until, BATCH_FETCHES, silent)
+            rows = repository.claim_fetches(transaction, now, lease_until, BATCH_FETCHES, silent, channel)
         for row in rows:
             self._fetch(row, lease_until)
         return len(rows)
+
+    def channels_due(self, silent: Collection[str]) -> Sequence[tuple[datetime, str]]:
+        """The channels, configured or not, of orders that somebody asked for, but for those in `silent`; each with
+        since when one of them has waited.
+        """
+        with self._store.read() as transaction:
+            rows = repository.channels_to_fetch(transaction, self._clock.now(), silent)
+        return [(row.since, row.channel) for row in rows]
 
     def _fetch(self, row: Any, lease_until: Any) -> None:
         channel = self._channels.get(row.channel)
@@ -78,7 +92,7 @@ class Fetcher:
             return
         try:
             with self._accounts.calling(HoldScope.CHANNEL, row.channel):
-                snapshot = _later(channel.order(row.order_id), row.fetched_at)
+                snapshot = _later(order_of(row.channel, channel, row.order_id), row.fetched_at)
         except StorageUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  whatever a connector raises, its neighbours are fetched
@@ -110,8 +124,8 @@ class Fetcher:
             self._park(row, reason)
             return
         wait = min(LONGEST_BACKOFF, timedelta(seconds=2.0 ** min(row.fetch_attempts + 1, 12)))
-        if isinstance(error, RateLimited) and error.retry_after_seconds is not None:
-            wait = max(wait, timedelta(seconds=error.retry_after_seconds))
+        if isinstance(error, RateLimited):
+            wait = max(wait, vendor_asks(error))
         log.warning("order_fetch_postponed", channel=row.channel, order_id=row.order_id, error=reason)
         self._give_back(row, lease_until, self._clock.now() + wait, reason)
 
@@ -155,6 +169,15 @@ class Fetcher:
             resolved = parked_order(channel, order_id, "").fingerprint
             self._anomalies.resolve_in(transaction, [resolved], f"accepted by {by}")
         return accepted
+
+
+def vendor_asks(error: RateLimited) -> timedelta:
+    """How long the vendor wants to be left alone: what it says, within reason."""
+    seconds = error.retry_after_seconds
+    # What is no number at all is not above 0 either.
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        return timedelta(0)
+    return timedelta(seconds=min(seconds, LONGEST_ASKED.total_seconds()))
 
 
 def _later(snapshot: Order | Gone, held_since: datetime | None) -> Order | Gone:

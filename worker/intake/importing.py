@@ -12,8 +12,10 @@ import structlog
 from connectors.clock import Clock
 from connectors.contract import FileEntry, Order, OrderFiles
 from worker.intake import repository
+from worker.intake.boundary import problem_of
+from worker.intake.findings import failure_reason
 from worker.intake.poll import LONGEST_PUT_OFF
-from worker.intake.service import Intake, TakenIn, failure_reason
+from worker.intake.service import Intake, TakenIn
 from worker.store import StorageUnavailable, Store
 
 log = structlog.get_logger(__name__)
@@ -84,6 +86,9 @@ class Importer:
                 on_line(entry.line)
                 if not isinstance(entry.content, Order):
                     result.tell(entry.line, entry.content.order_id, entry.content.reason)
+                    continue
+                if (problem := problem_of(entry.content)) is not None:
+                    result.tell(entry.line, entry.content.order_id, problem)
                     continue
                 batch.append(entry)
                 if len(batch) >= BATCH_ORDERS:

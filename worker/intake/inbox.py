@@ -15,8 +15,10 @@ from connectors.contract import AccessEnded, Channel, Gone, Hooks, Ignored, Look
 from connectors.errors import Unreadable
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
-from worker.intake import repository
-from worker.intake.service import Intake, failure_reason
+from worker.intake import deliveries
+from worker.intake.boundary import ConnectorFailed, notices_of
+from worker.intake.findings import failure_reason
+from worker.intake.service import Intake
 from worker.store import Store, Transaction
 from worker.store.engine import StorageUnavailable
 from worker.store.tables import DeliveryState
@@ -78,7 +80,7 @@ class Inbox:
         self._channels = channels
         self._sharing_a_secret = sharing_a_secret
 
-    def put(self, deliveries: Sequence[Incoming]) -> int:
+    def put(self, incoming: Sequence[Incoming]) -> int:
         """Store deliveries in one commit; returns how many were new. Idempotent by (channel, delivery id, digest)."""
         rows = [
             {
@@ -93,10 +95,10 @@ class Inbox:
                 "state": DeliveryState.NEW,
                 "next_attempt_at": delivery.received_at,
             }
-            for delivery in deliveries
+            for delivery in incoming
         ]
         with self._store.write() as transaction:
-            return repository.store_deliveries(transaction, rows)
+            return deliveries.store_deliveries(transaction, rows)
 
     def drain(self) -> int:
         """Handle a batch of one channel's waiting deliveries; returns how many. Safe to run several at once, and again.
@@ -106,7 +108,7 @@ class Inbox:
         """
         try:
             with self._store.write() as transaction:
-                rows = repository.claim_deliveries(transaction, self._clock.now(), BATCH_DELIVERIES)
+                rows = deliveries.claim_deliveries(transaction, self._clock.now(), BATCH_DELIVERIES)
                 self._handle(transaction, rows)
                 return len(rows)
         except StorageUnavailable:
@@ -122,7 +124,7 @@ class Inbox:
             rows: Sequence[Any] = ()
             try:
                 with self._store.write() as transaction:
-                    rows = repository.claim_deliveries(transaction, self._clock.now(), 1)
+                    rows = deliveries.claim_deliveries(transaction, self._clock.now(), 1)
                     self._handle(transaction, rows)
             except StorageUnavailable:
                 raise
@@ -140,7 +142,7 @@ class Inbox:
         if row.attempts + 1 >= MOST_ATTEMPTS:
             self._park(transaction, row, reason)
         else:
-            repository.postpone_delivery(transaction, row.id, self._clock.now() + RETRY_AFTER, reason)
+            deliveries.postpone_delivery(transaction, row.id, self._clock.now() + RETRY_AFTER, reason)
 
     def _handle(self, transaction: Transaction, rows: Sequence[Any]) -> None:
         batches: dict[str, _Batch] = defaultdict(_Batch)
@@ -148,6 +150,9 @@ class Inbox:
         for row in rows:
             try:
                 outcome = self._read(row, batches[row.channel])
+            except ConnectorFailed:
+                # That may pass.
+                raise
             except Unreadable as error:
                 self._park(transaction, row, str(error), error.order_id)
                 continue
@@ -156,7 +161,7 @@ class Inbox:
             self._take(transaction, channel, batch)
         now = self._clock.now()
         for outcome, ids in outcomes.items():
-            repository.finish_deliveries(transaction, ids, DeliveryState.HANDLED, outcome, now)
+            deliveries.finish_deliveries(transaction, ids, DeliveryState.HANDLED, outcome, now)
 
     def _read(self, row: Any, batch: _Batch) -> str:
         channel = self._channels.get(row.channel)
@@ -165,7 +170,7 @@ class Inbox:
             raise Unreadable(message, account=row.channel)
         if row.kept is None:
             raise Unreadable("its body was dropped after the configured time", account=row.channel)
-        notices = channel.read(row.topic, bytes(row.kept))
+        notices = notices_of(row.channel, channel, row.topic, bytes(row.kept))
         said = "nothing"
         for notice in notices:
             match notice:
@@ -194,7 +199,7 @@ class Inbox:
 
     def _park(self, transaction: Transaction, row: Any, reason: str, order_id: str | None = None) -> None:
         now = self._clock.now()
-        repository.finish_deliveries(transaction, [row.id], DeliveryState.PARKED, reason, now)
+        deliveries.finish_deliveries(transaction, [row.id], DeliveryState.PARKED, reason, now)
         of = "" if order_id is None else f", order {order_id}"
         self._anomalies.open_in(
             transaction,
@@ -217,7 +222,7 @@ class Inbox:
 
     def replay_in(self, transaction: Transaction, ids: Sequence[int]) -> Sequence[int]:
         """`replay`, inside the caller's transaction."""
-        replayed = repository.replay_deliveries(transaction, ids, self._clock.now())
+        replayed = deliveries.replay_deliveries(transaction, ids, self._clock.now())
         self._anomalies.resolve_in(transaction, parked_fingerprints(replayed), "it is handled anew")
         return [row.id for row in replayed]
 

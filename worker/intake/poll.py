@@ -11,11 +11,13 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import MAX_QUANTITY, Askable, Channel, Order, OrderPage, OrderRef, Polled, UnreadableOrder
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, Unreadable
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
 from worker.intake import repository
-from worker.intake.service import Intake, failure_reason, parked_order
+from worker.intake.boundary import Passing, cursor_at, page_of
+from worker.intake.findings import failure_reason, parked_order
+from worker.intake.service import Intake
 from worker.intake.snapshots import NEVER_SEEN, digest
 from worker.store import StorageUnavailable, Store, Transaction, cursors
 from worker.store.tables import HoldScope
@@ -26,6 +28,10 @@ log = structlog.get_logger(__name__)
 NO_ID = "(no id)"
 LONGEST_PUT_OFF = timedelta(minutes=10)
 """What a poll puts off is due after this at the latest, should nobody ever end it."""
+BATCH_LINES = 2000
+"""Lines taken in with one commit, unless one order alone has more: nobody else writes meanwhile where there is only one
+writer.
+"""
 LATE_INDEX = timedelta(minutes=10)
 """How long a vendor's index may take to show a change, for the late pass to find it."""
 
@@ -56,9 +62,10 @@ class Poller:
         that a backlog is written once for each listing and not once for each page. Should this process die, the next
         poll ends the waiting.
 
-        Each page and the cursor behind it are one transaction, so a crash repeats at most a page, without harm. Raises
-        what the connector raises, and `Unavailable` or `Unauthorized` when the account rests or is stopped. A channel
-        that cannot be read has nothing to be read.
+        The cursor moves in the transaction that took in the last of its page, so a crash repeats at most a page,
+        without harm. Raises what the connector raises, `Unreadable` when it breaks its contract or leads in a circle,
+        and `Unavailable` or `Unauthorized` when the account rests or is stopped. A channel that cannot be read has
+        nothing to be read.
         """
         channel = self._channels[name]
         if not isinstance(channel, Polled):
@@ -66,12 +73,17 @@ class Poller:
         self._accounts.admit(HoldScope.CHANNEL, name)
         deadline = self._clock.monotonic() + within.total_seconds()
         correlation = f"poll-{uuid.uuid4().hex[:16]}"
+        passed: set[str] = set()
         try:
             while True:
                 started_at = self._clock.now()
-                cursor = self._cursor(name, channel)
                 with self._accounts.reading(HoldScope.CHANNEL, name):
-                    page = channel.orders(cursor)
+                    cursor = self._cursor(name, channel)
+                    page = page_of(name, channel, cursor)
+                    passed.add(cursor)
+                    if page.more and page.cursor in passed:
+                        message = f"more orders wait, but its cursor leads back to where it was: {page.cursor[:100]}"
+                        raise Unreadable(message, account=name)
                 self._take_page(name, page, correlation, started_at)
                 if not page.more:
                     self._end_putting_off(name)
@@ -101,10 +113,10 @@ class Poller:
         correlation = f"late-{uuid.uuid4().hex[:16]}"
         missing = 0
         self._accounts.admit(HoldScope.CHANNEL, name)
-        pages = iter(channel.recent(since))
+        passing = Passing(name, channel, since)
         while True:
             with self._accounts.calling(HoldScope.CHANNEL, name):
-                page = next(pages, None)
+                page = passing.next_page()
             if page is None:
                 break
             missing += self._ask_for_missing(name, page, correlation)
@@ -121,7 +133,7 @@ class Poller:
                 return held
             row = repository.channel(transaction, name)
         counted_from = self._clock.now() if row is None else row.counted_from
-        return channel.cursor_at(counted_from)
+        return cursor_at(name, channel, counted_from)
 
     def _end_putting_off(self, name: str) -> None:
         """In a transaction of its own: these listings are locked in one order for everybody, after no others."""
@@ -130,20 +142,31 @@ class Poller:
 
     def _take_page(self, name: str, page: OrderPage, correlation: str, started_at: datetime) -> None:
         self._park_unreadable(name, page, correlation)
+        *before, last = _batches(page.orders)
+        for batch in before:
+            self._take(name, batch, page, correlation, None)
+        self._take(name, last, page, correlation, started_at)
+
+    def _take(
+        self, name: str, orders: Sequence[Order], page: OrderPage, correlation: str, moves_on_at: datetime | None
+    ) -> None:
+        """Take some orders of a page in, and move on behind it if they are its last."""
         try:
             with self._store.write() as transaction:
-                put_off = LONGEST_PUT_OFF if page.more else None
-                self._intake.take_in(transaction, name, page.orders, correlation, put_off=put_off)
-                _note_polled(transaction, name, page.orders)
-                self._move_on(transaction, name, page, started_at)
+                put_off = LONGEST_PUT_OFF if page.more or moves_on_at is None else None
+                self._intake.take_in(transaction, name, orders, correlation, put_off=put_off)
+                _note_polled(transaction, name, orders)
+                if moves_on_at is not None:
+                    self._move_on(transaction, name, page, moves_on_at)
         except StorageUnavailable:
             raise
         except Exception as error:
             if not isinstance(error, OverflowError):
                 log.exception("order_page_failed", channel=name)
-            self._take_one_by_one(name, page.orders, correlation)
-            with self._store.write() as transaction:
-                self._move_on(transaction, name, page, started_at)
+            self._take_one_by_one(name, orders, correlation)
+            if moves_on_at is not None:
+                with self._store.write() as transaction:
+                    self._move_on(transaction, name, page, moves_on_at)
 
     def _move_on(self, transaction: Transaction, name: str, page: OrderPage, started_at: datetime) -> None:
         cursors.move_cursor(transaction, cursor_name(name), page.cursor, started_at, current=not page.more)
@@ -198,6 +221,19 @@ class Poller:
                 repository.ensure_orders(transaction, name, dict.fromkeys(missing, correlation), NEVER_SEEN, now)
                 repository.ask_for_fetch(transaction, name, missing, now)
         return len(missing)
+
+
+def _batches(orders: Sequence[Order]) -> Sequence[Sequence[Order]]:
+    """The orders of a page as they are taken in, one commit each; at least one, because the cursor moves with it."""
+    batches: list[list[Order]] = [[]]
+    lines = 0
+    for order in orders:
+        lines += len(order.lines)
+        if batches[-1] and lines > BATCH_LINES:
+            batches.append([])
+            lines = len(order.lines)
+        batches[-1].append(order)
+    return batches
 
 
 def _note_polled(transaction: Transaction, channel: str, orders: Sequence[Order]) -> None:

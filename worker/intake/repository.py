@@ -1,4 +1,4 @@
-"""Every query about deliveries, orders, lines and their pairs."""
+"""Every query about orders, their lines and their pairs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, insert_rows, next_keys, table_of
 from worker.store.tables import (
     ChannelRow,
-    Delivery,
-    DeliveryState,
     JournalEntry,
     Link,
     ListingRow,
@@ -26,8 +24,12 @@ from worker.store.tables import (
 # --- channels --------------------------------------------------------------------------------------------------
 
 
-def ensure_channel(transaction: Transaction, values: Mapping[str, Any]) -> None:
-    insert_missing(transaction, ChannelRow, [values])
+def ensure_channels(transaction: Transaction, channels: Sequence[Mapping[str, Any]]) -> None:
+    insert_missing(transaction, ChannelRow, channels)
+
+
+def known_channels(transaction: Transaction) -> frozenset[str]:
+    return frozenset(transaction.scalars(select(ChannelRow.name)))
 
 
 def channel(transaction: Transaction, name: str) -> AnyRow | None:
@@ -43,124 +45,6 @@ def share_channel(transaction: Transaction, name: str) -> None:
     and the line would stay without its pair.
     """
     transaction.execute(select(ChannelRow.name).where(ChannelRow.name == name).with_for_update(read=True))
-
-
-# --- deliveries -------------------------------------------------------------------------------------------------
-
-
-def store_deliveries(transaction: Transaction, deliveries: Sequence[Mapping[str, Any]]) -> int:
-    """Store what is new of these; a repeated one (same id, same body) is left as it is. Returns how many are new."""
-    return insert_missing(transaction, Delivery, deliveries)
-
-
-def claim_deliveries(transaction: Transaction, now: datetime, limit: int) -> Sequence[AnyRow]:
-    """Take waiting deliveries of one channel: the one that has waited longest."""
-    waiting = and_(Delivery.state == DeliveryState.NEW, Delivery.next_attempt_at <= now)
-    oldest = (
-        select(Delivery.channel)
-        .where(waiting)
-        .order_by(Delivery.next_attempt_at, Delivery.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    channel = transaction.scalar(oldest)
-    if channel is None:
-        return ()
-    return transaction.execute(
-        select(Delivery.id, Delivery.channel, Delivery.topic, Delivery.kept, Delivery.attempts, Delivery.correlation_id)
-        .where(waiting, Delivery.channel == channel)
-        .order_by(Delivery.next_attempt_at, Delivery.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
-
-
-def finish_deliveries(
-    transaction: Transaction, ids: Collection[int], state: DeliveryState, outcome: str, now: datetime
-) -> None:
-    for chunk in in_chunks(ids):
-        transaction.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(chunk))
-            .values(state=state, outcome=outcome, next_attempt_at=None, handled_at=now, attempts=Delivery.attempts + 1)
-        )
-
-
-def postpone_delivery(transaction: Transaction, delivery_row: int, until: datetime, outcome: str) -> None:
-    transaction.execute(
-        update(Delivery)
-        .where(Delivery.id == delivery_row)
-        .values(next_attempt_at=until, attempts=Delivery.attempts + 1, outcome=outcome)
-    )
-
-
-def list_deliveries(
-    transaction: Transaction, *, channel: str | None, state: DeliveryState | None, limit: int
-) -> Sequence[AnyRow]:
-    statement = (
-        select(
-            Delivery.id,
-            Delivery.channel,
-            Delivery.topic,
-            Delivery.delivery_id,
-            Delivery.state,
-            Delivery.received_at,
-            Delivery.attempts,
-            Delivery.outcome,
-            Delivery.correlation_id,
-        )
-        .order_by(Delivery.id.desc())
-        .limit(limit)
-    )
-    if channel is not None:
-        statement = statement.where(Delivery.channel == channel)
-    if state is not None:
-        statement = statement.where(Delivery.state == state)
-    return transaction.execute(statement).all()
-
-
-def replay_deliveries(transaction: Transaction, ids: Sequence[int], now: datetime) -> Sequence[AnyRow]:
-    """Make deliveries that still have their body new again; returns those it did."""
-    return transaction.execute(
-        update(Delivery)
-        .where(Delivery.id.in_(ids), Delivery.kept.is_not(None))
-        .values(state=DeliveryState.NEW, next_attempt_at=now, attempts=0, outcome=None, handled_at=None)
-        .returning(Delivery.id, Delivery.channel)
-    ).all()
-
-
-def drop_raw_bodies(transaction: Transaction, received_before: datetime, limit: int) -> Sequence[AnyRow]:
-    """Drop bodies that could not be read: they may hold anything. Returns whose."""
-    raw = and_(Delivery.raw, Delivery.kept.is_not(None), Delivery.received_at < received_before)
-    return transaction.execute(
-        update(Delivery)
-        .where(Delivery.id.in_(_free_deliveries(transaction, raw, limit)))
-        .values(kept=None)
-        .returning(Delivery.id, Delivery.channel)
-    ).all()
-
-
-def forget_deliveries(transaction: Transaction, received_before: datetime, limit: int) -> int:
-    """Delete handled deliveries: a repeated one would be harmless all the same. Returns how many."""
-    old = and_(Delivery.state == DeliveryState.HANDLED, Delivery.received_at < received_before)
-    return transaction.execute(
-        delete(Delivery).where(Delivery.id.in_(_free_deliveries(transaction, old, limit)))
-    ).rowcount
-
-
-def _free_deliveries(transaction: Transaction, condition: Any, limit: int) -> Sequence[int]:
-    """Some that nobody is working on."""
-    return transaction.scalars(
-        select(Delivery.id)
-        .where(condition)
-        .order_by(Delivery.received_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
-
-
-def oldest_waiting_delivery(transaction: Transaction) -> datetime | None:
-    return transaction.scalar(select(func.min(Delivery.received_at)).where(Delivery.state == DeliveryState.NEW))
 
 
 # --- orders -----------------------------------------------------------------------------------------------------
@@ -268,11 +152,25 @@ def ask_for_fetch(transaction: Transaction, channel: str, order_ids: Collection[
         )
 
 
+def channels_to_fetch(transaction: Transaction, now: datetime, skip_channels: Collection[str]) -> Sequence[AnyRow]:
+    """`channel` and `since`: whose orders are to be fetched, and how long the first of them has waited."""
+    return transaction.execute(
+        select(OrderRow.channel, func.min(OrderRow.fetch_at).label("since"))
+        .where(OrderRow.fetch_at <= now, OrderRow.channel.not_in(skip_channels))
+        .group_by(OrderRow.channel)
+    ).all()
+
+
 def claim_fetches(
-    transaction: Transaction, now: datetime, lease_until: datetime, limit: int, skip_channels: Collection[str]
+    transaction: Transaction,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    skip_channels: Collection[str],
+    channel: str | None = None,
 ) -> Sequence[AnyRow]:
-    """Take orders to fetch; until `lease_until` nobody else will."""
-    rows = transaction.execute(
+    """Take orders to fetch, of one channel or of all; until `lease_until` nobody else will."""
+    due = (
         select(
             OrderRow.id,
             OrderRow.channel,
@@ -285,7 +183,8 @@ def claim_fetches(
         .order_by(OrderRow.fetch_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    ).all()
+    )
+    rows = transaction.execute(due if channel is None else due.where(OrderRow.channel == channel)).all()
     transaction.execute(
         update(OrderRow)
         .where(OrderRow.id.in_([row.id for row in rows]))

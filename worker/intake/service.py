@@ -16,9 +16,9 @@ import structlog
 
 from connectors.clock import Clock
 from connectors.contract import Gone, Order
-from worker.alerts import Anomalies, Finding, Kind
-from worker.alerts.anomalies import fingerprint
+from worker.alerts import Anomalies, Finding
 from worker.intake import repository
+from worker.intake.findings import NO_SKU, item_changed, parked_order, unlinked, unlinked_fingerprint
 from worker.intake.snapshots import (
     NEVER_SEEN,
     Held,
@@ -29,12 +29,12 @@ from worker.intake.snapshots import (
     judge,
     pairs_for,
 )
+from worker.intake.waivers import journal_waivers, waiver
 from worker.store import Transaction
-from worker.store.tables import JournalKind, OrderState, WaiveReason
+from worker.store.tables import OrderState, WaiveReason
 
 log = structlog.get_logger(__name__)
 
-NO_SKU = "(no SKU)"
 LOOKS_AFTER = (timedelta(days=1), timedelta(days=7), timedelta(days=30))
 """When an order is looked at again by its id: a deletion may never have been told."""
 
@@ -284,13 +284,13 @@ class Intake:
                 continue
             if known.committed != line.committed:
                 changes.change(known, line.committed, choice.correlation)
-            another = _item_changed(channel, choice.row.order_id, known, line.item_key)
+            another = item_changed(channel, choice.row.order_id, known, line.item_key)
             if line.item_key and known.item_key != line.item_key:
                 changes.findings.append(another)
             else:
                 changes.as_first.append(another.fingerprint)
         for known in missing.values():
-            changes.as_first.append(_item_changed(channel, choice.row.order_id, known, "").fingerprint)
+            changes.as_first.append(item_changed(channel, choice.row.order_id, known, "").fingerprint)
             if known.committed != 0:
                 changes.change(known, 0, choice.correlation)
         if choice.row.state is OrderState.PARKED and choice.state is not OrderState.PARKED:
@@ -367,76 +367,3 @@ class Intake:
         waiting = repository.unlinked_skus(transaction, channel, skus)
         done = [unlinked_fingerprint(channel, sku or NO_SKU) for sku in skus if not waiting.get(sku)]
         self._anomalies.resolve_in(transaction, done, "none of it is sold any more")
-
-
-def journal_waivers(
-    transaction: Transaction, pairs: Sequence[dict[str, Any]], reason: WaiveReason, now: datetime
-) -> None:
-    """Journal what new pairs waived from the start."""
-    if not pairs:
-        return
-    rows = repository.pairs_of(transaction, {pair["line_row"] for pair in pairs})
-    repository.write_journal(
-        transaction, [waiver(row.listing_id, row.id, row.waived, reason, now) for row in rows if row.waived]
-    )
-
-
-def waiver(listing_id: str, pair_id: int, units: int, reason: WaiveReason, now: datetime) -> dict[str, Any]:
-    """A journal entry about waived units."""
-    return {
-        "at": now,
-        "listing_id": listing_id,
-        "pair_id": pair_id,
-        "kind": JournalKind.WAIVED,
-        "units": units,
-        "operation_id": None,
-        "reason": reason,
-        "note": None,
-    }
-
-
-def unlinked(channel: str, sku: str, waiting: int) -> Finding:
-    """Sales of a SKU that no listing is known for."""
-    return Finding(
-        Kind.UNLINKED_SKU,
-        f"SKU {sku!r} of channel {channel} is linked to no listing: its sales wait ({waiting} units in the last order)."
-        " Link it with `trueup links import`; the waiting lines then count by themselves.",
-        channel=channel,
-        key=sku,
-        detail={"sku": sku, "units": waiting},
-    )
-
-
-def unlinked_fingerprint(channel: str, sku: str) -> str:
-    """What identifies the anomaly of that SKU."""
-    return fingerprint(Kind.UNLINKED_SKU, channel=channel, key=sku)
-
-
-def _item_changed(channel: str, order_id: str, known: Any, item_key: str) -> Finding:
-    return Finding(
-        Kind.ITEM_CHANGED,
-        f"Line {known.line_id} of order {order_id} on {channel} now names item {item_key!r} instead of"
-        f" {known.item_key!r}. trueup goes on counting it for the listing of the first: check the order in the shop.",
-        channel=channel,
-        order_id=order_id,
-        key=known.line_id,
-        detail={"line": known.line_id, "first": known.item_key, "now": item_key},
-    )
-
-
-def failure_reason(error: Exception) -> str:
-    """What to tell a person of an error that nobody expected: its first line, bounded."""
-    first, *_ = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {first}"[:500]
-
-
-def parked_order(channel: str, order_id: str, reason: str) -> Finding:
-    """An order that waits for a person, or for a snapshot that can be read."""
-    return Finding(
-        Kind.PARKED_ORDER,
-        f"Order {order_id} of {channel} is parked, its units are not taken: {reason}."
-        f" `trueup deliveries replay --order {channel}/{order_id}` lets it count.",
-        channel=channel,
-        order_id=order_id,
-        detail={"reason": reason},
-    )

@@ -16,8 +16,8 @@ import structlog
 
 from connectors.clock import Clock
 from worker.intake import repository as intake
-from worker.intake.service import waiver
 from worker.intake.snapshots import in_listing_units
+from worker.intake.waivers import waiver
 from worker.links import repository
 from worker.links.service import listing_problem
 from worker.links.versions import Shift, shifted

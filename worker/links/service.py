@@ -15,8 +15,9 @@ from connectors.clock import Clock
 from connectors.contract import ListingState
 from worker.alerts import Anomalies
 from worker.intake import repository as intake
-from worker.intake.service import unlinked_fingerprint, waiver
+from worker.intake.findings import unlinked_fingerprint
 from worker.intake.snapshots import LinkVersion, in_listing_units, pairs_for
+from worker.intake.waivers import waiver
 from worker.links import repository
 from worker.links.table import LinkRow, LinkTableError, RowProblem, parse, written
 from worker.links.versions import Version, VersionChanges, by_sku, compared

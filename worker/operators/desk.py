@@ -127,8 +127,7 @@ class Desk:
         """Write nothing for it until somebody lifts the hold; it is read on. Idempotent."""
         with self._store.write() as transaction:
             before = self._reasons(transaction, scope, subject)
-            note = f"paused by {by.name}: {reason}"
-            self._holds.place_in(transaction, HoldReason.PAUSED, scope, subject, note)
+            self._holds.pause_in(transaction, scope, subject, reason, by=by.name)
             self._actions.record_in(
                 transaction,
                 by,

@@ -92,3 +92,38 @@ def unreadable_listing(listing_id: str | None, reason: str) -> Finding:
 def unreadable_fingerprint(listing_id: str | None) -> str:
     """What identifies the anomaly of that listing."""
     return fingerprint(Kind.UNREADABLE_LISTING, listing_id=listing_id)
+
+
+def absent_revoked(row: Any) -> Finding:
+    """A write that had been taken for absent was executed after all."""
+    return Finding(
+        Kind.ABSENT_REVOKED,
+        f"A write to listing {row.listing_id} ({row.expected_total} to {row.new_total}) that had been taken for absent"
+        " was executed late. It counts now, and the surplus is given back by itself.",
+        listing_id=row.listing_id,
+        detail={"operation": row.id},
+    )
+
+
+def orphan(listing_id: str, adjustment: str) -> Finding:
+    """An adjustment of ours that no operation of ours made."""
+    return Finding(
+        Kind.ORPHAN,
+        f"Adjustment {adjustment} of listing {listing_id} was made with our credentials, but no operation of ours fits"
+        " it. Nothing is written to this listing until a person has looked: is another program using these"
+        f" credentials, or was the database restored? Then `trueup holds lift listing {listing_id}`.",
+        listing_id=listing_id,
+        key=adjustment,
+        detail={"adjustment": adjustment},
+    )
+
+
+def unexplained_total(listing_id: str, reason: str) -> Finding:
+    """The marketplace's own records do not lead to its number."""
+    return Finding(
+        Kind.UNEXPLAINED_TOTAL,
+        f"The stock of listing {listing_id} cannot be explained: {reason}. trueup goes on looking; compare with the"
+        " marketplace's own history.",
+        listing_id=listing_id,
+        detail={"reason": reason},
+    )

@@ -1,4 +1,4 @@
-"""Every query about due listings, operations and claims."""
+"""Every query about listings' facts, their pairs and operations."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Any, Literal
 
 from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, insert, literal, or_, select, update
 
-from connectors.contract import Author, RemoteAdjustment
 from worker.store import AnyRow, Transaction
-from worker.store.bulk import in_chunks, insert_missing, insert_rows, next_keys, table_of
+from worker.store.bulk import in_chunks, insert_rows, next_keys, table_of
 from worker.store.tables import (
     UNSETTLED,
-    Claim,
     JournalEntry,
     JournalKind,
     ListingRow,
@@ -23,7 +21,6 @@ from worker.store.tables import (
     OperationPair,
     OperationState,
     Pair,
-    RemoteAdjustmentRow,
 )
 
 DECIDED_BY = "decided by "
@@ -49,7 +46,6 @@ LISTING_FACTS = (
 
 # What is asked most often is built once.
 _IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
-_ANY_DUE = select(ListingRow.listing_id).where(ListingRow.next_attempt_at <= bindparam("now")).limit(1)
 _FACTS_OF = (
     select(*LISTING_FACTS).where(ListingRow.listing_id.in_(_IDS)).order_by(ListingRow.listing_id).with_for_update()
 )
@@ -82,36 +78,7 @@ _UNCLAIMED_OF = (
     .order_by(Operation.id)
 )
 
-# --- leases -----------------------------------------------------------------------------------------------------
-
-
-def any_due(transaction: Transaction, now: datetime) -> bool:
-    """Whether a claim would find anything, leases aside: a read, for the many times it would not."""
-    return bool(transaction.scalar(_ANY_DUE, {"now": now}))
-
-
-def claim_due(
-    transaction: Transaction, *, owner: str, now: datetime, lease_until: datetime, limit: int
-) -> Sequence[str]:
-    """Lease due listings; until `lease_until` nobody else takes them. The lease saves work, nothing more.
-
-    They are due again when the lease ends; an earlier moment found there at the release was set by somebody else.
-    """
-    free = or_(ListingRow.lease_until.is_(None), ListingRow.lease_until <= now)
-    due = transaction.scalars(
-        select(ListingRow.listing_id)
-        .where(ListingRow.next_attempt_at <= now, free)
-        .order_by(ListingRow.next_attempt_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
-    if due:
-        transaction.execute(
-            update(ListingRow)
-            .where(ListingRow.listing_id.in_(due))
-            .values(lease_owner=owner, lease_until=lease_until, next_attempt_at=lease_until, put_off_by=None)
-        )
-    return due
+# --- listings ---------------------------------------------------------------------------------------------------
 
 
 def facts(transaction: Transaction, listing_ids: Collection[str]) -> dict[str, AnyRow]:
@@ -264,7 +231,9 @@ def last_closings(transaction: Transaction, listing_ids: Collection[str]) -> dic
             .group_by(Operation.listing_id)
         )
         rows = transaction.execute(
-            select(Operation.listing_id, Operation.state, Operation.prepared_at).where(Operation.id.in_(last))
+            select(Operation.id, Operation.listing_id, Operation.state, Operation.prepared_at).where(
+                Operation.id.in_(last)
+            )
         )
         found.update((row.listing_id, row) for row in rows)
     return found
@@ -380,143 +349,6 @@ def _carry_out(transaction: Transaction, operation_ids: Sequence[int], now: date
     )
 
 
-# --- the marketplace's log --------------------------------------------------------------------------------------
-
-
-def remember_adjustments(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Keep adjustments that the feed or the ledger showed; those that are kept already stay as they are."""
-    insert_missing(transaction, RemoteAdjustmentRow, rows)
-
-
-def adjustment_values(
-    adjustment: RemoteAdjustment, *, sequence: int | None, total_after: int | None, claimed: bool
-) -> dict[str, Any]:
-    reservation = adjustment.reservation
-    return {
-        "adjustment_id": adjustment.adjustment_id,
-        "listing_id": adjustment.listing_id,
-        "at": adjustment.at,
-        "quantity": adjustment.quantity,
-        "author": adjustment.author,
-        "sequence": sequence,
-        "total_after": total_after,
-        "reservation_id": None if reservation is None else reservation.reservation_id,
-        "transaction_id": None if reservation is None else reservation.transaction_id,
-        "open_claim": adjustment.author is Author.OURS and not claimed,
-    }
-
-
-def known_adjustments(transaction: Transaction, adjustment_ids: Collection[str]) -> dict[str, AnyRow]:
-    """What is kept of these adjustments, with whether one is claimed."""
-    known: dict[str, AnyRow] = {}
-    for chunk in in_chunks(adjustment_ids):
-        rows = transaction.execute(
-            select(
-                RemoteAdjustmentRow.adjustment_id,
-                RemoteAdjustmentRow.author,
-                RemoteAdjustmentRow.sequence,
-                RemoteAdjustmentRow.total_after,
-                RemoteAdjustmentRow.open_claim,
-                Claim.operation_id,
-            )
-            .outerjoin(Claim, Claim.adjustment_id == RemoteAdjustmentRow.adjustment_id)
-            .where(RemoteAdjustmentRow.adjustment_id.in_(chunk))
-        )
-        known.update((row.adjustment_id, row) for row in rows)
-    return known
-
-
-def oldest_open_claim(transaction: Transaction, listing_id: str) -> datetime | None:
-    """When the oldest own adjustment of a listing was made that no operation has claimed."""
-    return transaction.scalar(
-        select(func.min(RemoteAdjustmentRow.at)).where(
-            RemoteAdjustmentRow.open_claim, RemoteAdjustmentRow.listing_id == listing_id
-        )
-    )
-
-
-def total_before(transaction: Transaction, listing_id: str, moment: datetime) -> int | None:
-    """The running total after the last adjustment of a listing before that moment; None where it is not known."""
-    return transaction.scalar(
-        select(RemoteAdjustmentRow.total_after)
-        .where(RemoteAdjustmentRow.listing_id == listing_id, RemoteAdjustmentRow.at < moment)
-        .order_by(RemoteAdjustmentRow.at.desc(), RemoteAdjustmentRow.sequence.desc().nulls_last())
-        .limit(1)
-    )
-
-
-def learn_adjustments(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Each mapping: `row` (the adjustment), `new_author`, `new_sequence`, `new_total_after`, `new_open_claim`."""
-    if rows:
-        table = table_of(RemoteAdjustmentRow)
-        columns: dict[str, Any] = {name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "row"}
-        transaction.execute(update(table).where(table.c.adjustment_id == bindparam("row")).values(columns), list(rows))
-
-
-def insert_claims(transaction: Transaction, matches: Mapping[str, int], now: datetime) -> None:
-    """Adjustment -> operation. The unique keys refuse a second claim of either."""
-    insert_rows(
-        transaction,
-        Claim,
-        [
-            {"adjustment_id": adjustment, "operation_id": operation, "claimed_at": now}
-            for adjustment, operation in matches.items()
-        ],
-    )
-    for chunk in in_chunks(matches.values()):
-        transaction.execute(update(Operation).where(Operation.id.in_(chunk)).values(claimed=True))
-    for names in in_chunks(matches):
-        transaction.execute(
-            update(RemoteAdjustmentRow).where(RemoteAdjustmentRow.adjustment_id.in_(names)).values(open_claim=False)
-        )
-
-
-def open_claims(transaction: Transaction, listing_ids: Collection[str]) -> set[str]:
-    """Of these listings, those with an own adjustment that no operation has claimed."""
-    found: set[str] = set()
-    for chunk in in_chunks(listing_ids):
-        found.update(
-            transaction.scalars(
-                select(RemoteAdjustmentRow.listing_id)
-                .where(RemoteAdjustmentRow.open_claim, RemoteAdjustmentRow.listing_id.in_(chunk))
-                .distinct()
-            )
-        )
-    return found
-
-
-def release(transaction: Transaction, owner: str, again_at: Mapping[str, datetime], *, leased_until: datetime) -> None:
-    """Give leases back that `owner` still has. A listing with nothing pending and no doubt is not due any more, unless
-    somebody asked for it during the lease: what the pass concluded may be out of date, and the next one says so without
-    a call. Another is due at its moment, or earlier if somebody asked.
-    """
-    for chunk in in_chunks(sorted(again_at)):
-        held = transaction.execute(
-            select(ListingRow.listing_id, ListingRow.next_attempt_at, ListingRow.doubted)
-            .where(ListingRow.listing_id.in_(chunk), ListingRow.lease_owner == owner)
-            .order_by(ListingRow.listing_id)
-            .with_for_update()
-        ).all()
-        names = [row.listing_id for row in held]
-        busy = set(
-            transaction.scalars(select(Pair.listing_id).where(Pair.listing_id.in_(names), PENDING).distinct())
-        ) | set(unsettled(transaction, names))
-        busy |= {row.listing_id for row in held if row.doubted}
-        rows = []
-        for row in held:
-            asked = row.next_attempt_at is not None and row.next_attempt_at != leased_until
-            following = row.next_attempt_at if asked else again_at[row.listing_id]
-            rows.append(
-                {
-                    "row": row.listing_id,
-                    "new_lease_owner": None,
-                    "new_lease_until": None,
-                    "new_next_attempt_at": following if asked or row.listing_id in busy else None,
-                }
-            )
-        update_listings(transaction, rows)
-
-
 # --- retention --------------------------------------------------------------------------------------------------
 
 
@@ -542,25 +374,6 @@ def strip_operations(transaction: Transaction, after: str, before: datetime, lim
         .where(Operation.id.in_(transaction.scalars(settled.with_for_update(skip_locked=True)).all()))
         # What a person has decided is not asked again.
         .values(outcome=case((_decided(), Operation.outcome), else_=None), correlation_id="")
-    )
-    return str(rows[-1])
-
-
-def strip_adjustments(transaction: Transaction, after: str, before: datetime, limit: int) -> str | None:
-    """Drop which purchase made an adjustment older than `before`, among the `limit` rows behind `after`. Returns the
-    last of these rows; None when there are no more.
-    """
-    key = RemoteAdjustmentRow.adjustment_id
-    rows = next_keys(transaction, key, after, limit)
-    if not rows:
-        return None
-    old = select(key).where(
-        key.in_(rows), RemoteAdjustmentRow.at < before, RemoteAdjustmentRow.reservation_id.is_not(None)
-    )
-    transaction.execute(
-        update(RemoteAdjustmentRow)
-        .where(key.in_(transaction.scalars(old.with_for_update(skip_locked=True)).all()))
-        .values(reservation_id=None, transaction_id=None)
     )
     return str(rows[-1])
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from worker.intake import repository
+from worker.intake import deliveries, repository
 from worker.store import Store
 from worker.store.tables import DeliveryState
 
@@ -48,7 +48,7 @@ class Deliveries:
     ) -> Sequence[DeliveryView]:
         """Newest first."""
         with self._store.read() as transaction:
-            rows = repository.list_deliveries(transaction, channel=channel, state=state, limit=limit)
+            rows = deliveries.list_deliveries(transaction, channel=channel, state=state, limit=limit)
             return [DeliveryView(*row) for row in rows]
 
     def parked_orders(self, channel: str | None = None) -> Sequence[ParkedOrderView]:

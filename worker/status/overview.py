@@ -16,6 +16,8 @@ from worker.store import Store
 from worker.store.tables import OperationState, Severity
 from worker.upkeep.repository import FEED, SWEEP
 
+NAMES_TOLD = 5
+"""Of many in a sentence."""
 LATE_AFTER_INTERVALS = 3
 """A reading is late when this many of its intervals have passed without one."""
 LEAST_LATE = timedelta(seconds=30)
@@ -73,6 +75,8 @@ class Status:
     anomalies: Mapping[str, int]
     """Unresolved ones by kind."""
     alerts_unsent: int
+    not_answering: Sequence[str] = ()
+    """Accounts that are left alone for now, or tried by one call, because they did not answer."""
 
 
 class Overview:
@@ -131,6 +135,7 @@ class Overview:
                 holds=holds,
                 anomalies=anomalies,
                 alerts_unsent=repository.unsent_alerts(transaction),
+                not_answering=repository.not_answering(transaction),
             )
         reasons = _reasons(facts)
         return replace(facts, stock_is_true=not reasons, reasons=reasons)
@@ -143,18 +148,25 @@ class Overview:
     def _readings(self, current: Mapping[str, datetime | None], at: datetime) -> Sequence[Reading]:
         readings = []
         if self._feed_seconds is not None:
-            readings.append(_reading(FEED, current.get(FEED), at, self._feed_seconds))
+            readings.append(reading(FEED, current.get(FEED), at, self._feed_seconds))
         for name, seconds in self._poll_seconds.items():
-            readings.append(_reading(name, current.get(cursor_name(name)), at, seconds))
+            readings.append(reading(name, current.get(cursor_name(name)), at, seconds))
         return readings
 
 
-def _reading(name: str, current_at: datetime | None, at: datetime, every_seconds: float) -> Reading:
+def reading(name: str, current_at: datetime | None, at: datetime, every_seconds: float) -> Reading:
+    """How far something is read that is read so often."""
     if current_at is None:
         return Reading(name, None, None, late=True)
     lag = at - current_at
     late = lag > max(LEAST_LATE, timedelta(seconds=LATE_AFTER_INTERVALS * every_seconds))
     return Reading(name, current_at, round(lag.total_seconds(), 1), late)
+
+
+def named(names: Sequence[str], most: int = NAMES_TOLD) -> str:
+    """A few names, and how many more there are: a sentence stays one."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _reasons(status: Status) -> Sequence[str]:
@@ -177,6 +189,8 @@ def _reasons(status: Status) -> Sequence[str]:
     reasons = [f"{count:,} {one if count == 1 else many}" for count, one, many in counted if count]
     if serious:
         reasons.insert(0, f"unresolved: {', '.join(f'{kind} ({count})' for kind, count in sorted(serious.items()))}")
+    if status.not_answering:
+        reasons.append(f"accounts do not answer, and rest: {named(status.not_answering)}")
     if late:
-        reasons.append(f"not read lately: {', '.join(reading.name for reading in late)}")
+        reasons.append(f"not read lately: {named([reading.name for reading in late])}")
     return reasons

@@ -108,6 +108,12 @@ def listings_to_see(transaction: Transaction) -> tuple[int, int]:
     return below_zero or 0, closed or 0
 
 
+def not_answering(transaction: Transaction) -> Sequence[str]:
+    """Names of the accounts whose breaker is open, or that are tried after it was."""
+    accounts = select(BreakerRow.account).where(BreakerRow.open_until.is_not(None)).order_by(BreakerRow.account)
+    return [account.partition(":")[2] for account in transaction.scalars(accounts)]
+
+
 def unsent_alerts(transaction: Transaction) -> int:
     return transaction.scalar(select(func.count()).select_from(Alert).where(text("alerts.state = 'waiting'"))) or 0
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Author, Closable, Listing, ListingState, Marketplace, StockKind
+from connectors.contract import Author, Closable, Feed, Listing, ListingState, Marketplace, Stock, StockKind
 from connectors.errors import (
     ConnectorError,
     NotFound,
@@ -33,8 +33,9 @@ from worker.holds import ActiveHolds, Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
 from worker.reconcile.findings import outcome_unknown, unreadable_fingerprint, unreadable_listing
+from worker.reconcile.logs import LATE_FOR
 from worker.reconcile.repository import Intent
-from worker.reconcile.settle import LATE_FOR, as_read
+from worker.reconcile.settle import as_read
 from worker.store import Store, Transaction
 from worker.store.tables import HoldScope, OperationKind, OperationState
 from worker.store.totals import note_totals
@@ -72,6 +73,11 @@ class _Look:
     def listing_id(self) -> str:
         listing_id: str = self.row.listing_id
         return listing_id
+
+    @property
+    def concerned(self) -> set[str]:
+        """The listing, and those that are closed and opened with it."""
+        return {self.listing_id, *(() if self.listing is None else self.listing.closed_with)}
 
 
 class Keeper:
@@ -126,7 +132,7 @@ class Keeper:
         answers = self._side_by_side(self._change_state, changing)
         with self._store.write() as transaction:
             # All at once, in the one order: what is recorded first may be the last of the batch.
-            repository.lock(transaction, [look.listing_id for look in looks])
+            repository.lock(transaction, set().union(*(look.concerned for look in looks)))
             self._record_changes(transaction, answers)
             repository.end_upkeep(transaction, lease_until, {look.listing_id: look.next_at for look in looks})
         return len(looks)
@@ -158,7 +164,9 @@ class Keeper:
             if look.operation is not None and look.operation.kind is OperationKind.STOCK:
                 look.reads, look.next_at = False, now + AGAIN_SOON
             elif look.operation is None and row.total == 0 and ripe_at is not None and ripe_at > now:
-                look.reads, look.next_at = False, ripe_at
+                # Where a feed would tell of stock there is nothing to read yet. Without one, a sweep may just have
+                # shown some, which must not wait until closing is due.
+                look.reads, look.next_at = not isinstance(self._marketplace, Feed), ripe_at
             looks.append(look)
         return looks, held, channels
 
@@ -199,8 +207,8 @@ class Keeper:
     ) -> None:
         """Keep the reads, draw what follows from them, and write down the closings and openings to be sent."""
         now = self._clock.now()
-        rows = repository.lock(transaction, [look.listing_id for look in looks])
-        late = operations.may_be_late(transaction, list(rows), now - LATE_FOR)
+        rows = repository.lock(transaction, set().union(*(look.concerned for look in looks)))
+        late = operations.may_be_late(transaction, [look.listing_id for look in looks], now - LATE_FOR)
         updates, well, intents = [], [], {}
         for look in looks:
             listing = look.listing
@@ -212,6 +220,8 @@ class Keeper:
             well.append(unreadable_fingerprint(look.listing_id))
             columns = self._columns(listing, look.row, rows[look.listing_id], now, late=look.listing_id in late)
             updates.append(columns)
+            if listing.stock.kind is not StockKind.COUNTED or listing.stock.total > 0:
+                look.next_at = None
             if listing.stock.kind is StockKind.COUNTED and listing.stock.total < 0:
                 look.next_at = now + TROUBLE_AGAIN_AFTER
             else:
@@ -224,12 +234,17 @@ class Keeper:
                 columns["new_closed_by_us_at"] = None
             if action in (Action.UNMARK, Action.NOTHING):
                 well.append(fingerprint(Kind.CLOSE_REFUSED, listing_id=look.listing_id))
+                begins = listing.state is ListingState.PUBLISHED and look.episode.zero_since is None
+                if begins and look.next_at is None and listing.stock == Stock.counted(0) and self._policy.enabled:
+                    # This read is the first to show it: nobody else wakes us for the closing.
+                    look.next_at = now + self._policy.close_after
             elif held.on_listing(look.listing_id) is not None or held.all_in_shadow(channels):
                 look.next_at = now + AGAIN_LATER
             elif isinstance(self._marketplace, Closable):
                 look.kind = OperationKind.CLOSE if action is Action.CLOSE else OperationKind.OPEN
                 intents[look.listing_id] = self._intent(listing, look.kind)
         operations.update_listings(transaction, updates)
+        self._share_marks(transaction, looks, rows, now)
         # Not waking: this look is the one that would be woken.
         note_totals(transaction, [look.listing_id for look in looks], now, wake=False)
         self._anomalies.resolve_in(transaction, well, "a fresh read of the listing shows it well")
@@ -238,6 +253,33 @@ class Keeper:
             look.operation_id = prepared.get(look.listing_id)
             if look.listing_id in intents and look.operation_id is None:
                 look.next_at = now + AGAIN_SOON
+
+    def _share_marks(
+        self, transaction: Transaction, looks: Sequence[_Look], rows: dict[str, Any], now: datetime
+    ) -> None:
+        """What the marketplace closes by one switch, we have closed with the listing that we closed: whichever of it is
+        stocked again opens it.
+        """
+        marked: set[str] = set()
+        for look in looks:
+            row, listing = rows[look.listing_id], look.listing
+            closed = listing is not None and listing.state is ListingState.CLOSED
+            if closed and row.closed_by_us_at is not None and not _state_moved(look.row, row):
+                marked |= look.concerned
+        marked = {name for name in marked if name in rows and rows[name].closed_by_us_at is None}
+        operations.update_listings(
+            transaction,
+            [
+                {
+                    "row": name,
+                    "new_state": ListingState.CLOSED,
+                    "new_closed_by_us_at": now,
+                    "new_close_done": True,
+                }
+                for name in marked
+            ],
+        )
+        note_totals(transaction, marked, now)
 
     def _columns(self, listing: Listing, before: Any, held: Any, now: datetime, *, late: bool) -> dict[str, Any]:
         """What to keep of a read, given the row as it was before it and as it is now; `late`: see `may_be_late`."""
@@ -336,6 +378,10 @@ class Keeper:
             if closing:
                 columns["new_close_done"] = True
             operations.update_listings(transaction, [columns])
+            if not closing:
+                # One switch for all of them: nobody's mark is left.
+                beside = look.concerned - {look.listing_id}
+                operations.update_listings(transaction, [{**columns, "row": name} for name in beside])
             known.append(fingerprint(Kind.CLOSE_REFUSED, listing_id=look.listing_id))
         self._anomalies.resolve_in(transaction, known, "its outcome is known")
 

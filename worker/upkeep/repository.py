@@ -228,21 +228,37 @@ def ask_for_look(transaction: Transaction, listing_ids: Collection[str], now: da
         transaction.execute(update(ListingRow).where(ListingRow.listing_id.in_(chunk)).values(next_upkeep_at=now))
 
 
+_STOCK_WRITES = (
+    select(
+        Operation.id,
+        Operation.listing_id,
+        Operation.new_total,
+        Operation.prepared_at,
+        Operation.settled_at,
+        (Operation.state == OperationState.REJECTED).label("rejected"),
+        Operation.state.in_((OperationState.PREPARED, OperationState.UNKNOWN, OperationState.ABSENT)).label("unproved"),
+    )
+    .where(Operation.kind == OperationKind.STOCK)
+    .order_by(Operation.id)
+)
+
+
 def stock_writes_after(transaction: Transaction, operation_id: int, limit: int) -> Sequence[AnyRow]:
-    """Stock operations after that one, oldest first, with whether one was certainly not executed."""
-    return transaction.execute(
-        select(
-            Operation.id,
-            Operation.listing_id,
-            Operation.new_total,
-            Operation.prepared_at,
-            Operation.settled_at,
-            (Operation.state == OperationState.REJECTED).label("rejected"),
-        )
-        .where(Operation.id > operation_id, Operation.kind == OperationKind.STOCK)
-        .order_by(Operation.id)
-        .limit(limit)
-    ).all()
+    """Stock operations after that one, oldest first, with whether one was certainly not executed, or may be yet."""
+    return transaction.execute(_STOCK_WRITES.where(Operation.id > operation_id).limit(limit)).all()
+
+
+def stock_writes_between(
+    transaction: Transaction, since: datetime, until: datetime, last_operation: int
+) -> Sequence[AnyRow]:
+    """The same, of what was prepared from then to then, up to that one."""
+    prepared = Operation.prepared_at.between(since, until)
+    return transaction.execute(_STOCK_WRITES.where(prepared, Operation.id <= last_operation)).all()
+
+
+def stock_writes_of(transaction: Transaction, operation_ids: Collection[int]) -> Sequence[AnyRow]:
+    """The same, of these."""
+    return transaction.execute(_STOCK_WRITES.where(Operation.id.in_(operation_ids))).all() if operation_ids else ()
 
 
 def unseen_by_sweep(transaction: Transaction, swept_at: datetime) -> Sequence[str]:

@@ -7,25 +7,34 @@ look of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Listing, Marketplace, StockKind, UnreadableListing
+from connectors.contract import Feed, Listing, Marketplace, StockKind, UnreadableListing
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds.accounts import Accounts
 from worker.reconcile import repository as operations
 from worker.reconcile.findings import unreadable_fingerprint, unreadable_listing
-from worker.store import Store, Transaction
-from worker.store.cursors import move_cursor
+from worker.store import Store, Transaction, cursors
 from worker.store.tables import HoldScope, JournalKind
 from worker.store.totals import note_totals
 from worker.upkeep import repository
 
 log = structlog.get_logger(__name__)
+
+TOOK = "sweep-seconds"
+"""In `cursors`: how long the last sweep took."""
+BEHIND_A_FEED = timedelta(days=1)
+"""Between two sweeps where the feed tells of every change: they only look for what it hid."""
+UNMEASURED = timedelta(hours=1)
+"""Between two where there is no feed, before one has come to its end."""
+SOONEST, LATEST = timedelta(minutes=5), timedelta(days=1)
+TIMES_AS_LONG = 10
+"""As it takes: so a tenth of the account's rate goes to sweeps, whatever the catalogue's size (P7)."""
 
 
 class Sweeper:
@@ -48,6 +57,18 @@ class Sweeper:
         self._accounts = accounts
         self._name = marketplace_name
 
+    def interval(self) -> timedelta:
+        """How long to wait from one sweep to the next, where nobody has said: by what the marketplace can do, and where
+        a sweep is all that tells of changes, by how long the last one took.
+        """
+        if isinstance(self._marketplace, Feed):
+            return BEHIND_A_FEED
+        with self._store.read() as transaction:
+            took = cursors.cursor(transaction, TOOK)
+        if took is None:
+            return UNMEASURED
+        return min(LATEST, max(SOONEST, TIMES_AS_LONG * timedelta(seconds=float(took))))
+
     def sweep(self, *, on_page: Callable[[int], None] = lambda listings: None) -> int:
         """Read every listing once; returns how many. `on_page` is told the number of listings so far.
 
@@ -55,7 +76,7 @@ class Sweeper:
         when the account rests or is stopped.
         """
         self._accounts.admit(HoldScope.MARKETPLACE, self._name)
-        swept_at = self._clock.now()
+        swept_at, began = self._clock.now(), self._clock.monotonic()
         seen = 0
         unreadable: list[Finding] = []
         pages = iter(self._marketplace.listings())
@@ -74,12 +95,14 @@ class Sweeper:
         with self._store.write() as transaction:
             missing = repository.unseen_by_sweep(transaction, swept_at)
             repository.ask_for_look(transaction, missing, self._clock.now())
-            move_cursor(transaction, repository.SWEEP, "", swept_at, current=True)
+            cursors.move_cursor(transaction, repository.SWEEP, "", swept_at, current=True)
             self._anomalies.resolve_in(
                 transaction,
                 [fingerprint(Kind.CURSOR_TOO_OLD), fingerprint(Kind.UNREADABLE_CHANGE)],
                 "a full sweep has compared every listing",
             )
+            took_seconds = self._clock.monotonic() - began
+            cursors.move_cursor(transaction, TOOK, f"{took_seconds:.1f}", self._clock.now(), current=False)
         self._resolve_readable({finding.fingerprint for finding in unreadable})
         log.info("swept", listings=seen, missing=len(missing), unreadable=len(unreadable))
         return seen

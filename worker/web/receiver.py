@@ -7,6 +7,9 @@
     413  the body is too large; the channel is polled instead
     503  not stored: the database is down, or more is waiting than may. The sender is asked to come again
 
+Where the vendor would turn a webhook off for a 4xx (`EnduringHooks`), none is answered on its path: of what is too
+large the beginning is stored, for a person to see, and whatever cannot be verified gets the connector's own refusal.
+
 The answer goes out after the commit, and no vendor is called before it. Written against ASGI itself: what a framework
 does for each request costs more than what we do for it.
 """
@@ -23,7 +26,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from config.logging import bind_correlation
 from connectors.clock import Clock
-from connectors.contract import Channel, Hooks, Receipt
+from connectors.contract import Channel, EnduringHooks, Hooks, Receipt
 from connectors.errors import InvalidSignature
 from worker.intake.inbox import Incoming
 from worker.store import StorageUnavailable
@@ -49,6 +52,10 @@ RETRY_AFTER_SECONDS = 30
 
 class _TooLarge(Exception):  # noqa: N818
     """The body is larger than a delivery may be."""
+
+    def __init__(self, beginning: bytes = b"") -> None:
+        super().__init__()
+        self.beginning = beginning
 
 
 class _BrokenOff(Exception):  # noqa: N818
@@ -99,18 +106,17 @@ class Receiver:
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         in_hand = _InHand(self)
         try:
-            body = await self._body(headers, receive, in_hand)
-            delivery = self._verified(name, hooks, headers, body)
+            outcome, answer, delivery = await self._taken(name, hooks, headers, receive, in_hand)
             await self._batcher.store(delivery)
         except _TooLarge:
-            self._poll_instead(name, f"a delivery is larger than {self._max_body_bytes} bytes")
             return Outcome.TOO_LARGE, _TOO_LARGE
         except _BrokenOff:
             # Nobody is there to read the answer.
             return Outcome.INCOMPLETE, _BAD_REQUEST
         except InvalidSignature as error:
             self._warn("delivery_refused", name, reason=error.code or "signature", detail=error.message)
-            return Outcome.REFUSED, _refusal(hooks.refusal_status)
+            cut = in_hand.size > self._max_body_bytes
+            return Outcome.REFUSED, _refusal(hooks.refusal_status, *((_CLOSE,) if cut else ()))
         except Overloaded:
             self._warn("receiver_overloaded", name)
             return Outcome.OVERLOADED, _COME_AGAIN
@@ -126,15 +132,28 @@ class Receiver:
             if self._warnings.lets_through(("delivery_failed", name)):
                 log.exception("delivery_failed", channel=name)
             self._poll_instead(name, "a delivery could not be read")
-            return Outcome.FAILED, _BAD_REQUEST
+            return Outcome.FAILED, _refusal(hooks.refusal_status) if isinstance(hooks, EnduringHooks) else _BAD_REQUEST
         finally:
             in_hand.release()
         if _standard_log.isEnabledFor(logging.DEBUG):
-            log.debug("delivery_stored", topic=delivery.topic, delivery_id=delivery.delivery_id, bytes=len(body))
-        return Outcome.STORED, _STORED
+            log.debug("delivery_stored", topic=delivery.topic, delivery_id=delivery.delivery_id, bytes=in_hand.size)
+        return outcome, answer
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive, in_hand: _InHand) -> bytes:
-        announced = headers.get("content-length", "")
+    async def _taken(
+        self, name: str, hooks: Hooks, headers: Mapping[str, str], receive: Receive, in_hand: _InHand
+    ) -> tuple[Outcome, Message, Incoming]:
+        """What is to be stored of a delivery, and its answer once it is."""
+        announced = "" if isinstance(hooks, EnduringHooks) else headers.get("content-length", "")
+        try:
+            body = await self._body(announced, receive, in_hand)
+        except _TooLarge as error:
+            self._poll_instead(name, f"a delivery is larger than {self._max_body_bytes} bytes")
+            if not isinstance(hooks, EnduringHooks):
+                raise
+            return Outcome.TOO_LARGE, _CUT, self._verified(name, hooks.receive_beginning, headers, error.beginning)
+        return Outcome.STORED, _STORED, self._verified(name, hooks.receive, headers, body)
+
+    async def _body(self, announced: str, receive: Receive, in_hand: _InHand) -> bytes:
         if announced.isdecimal() and int(announced) > self._max_body_bytes:
             raise _TooLarge
         message = await receive()
@@ -142,7 +161,7 @@ class Receiver:
             body: bytes = message.get("body", b"")
             in_hand.add(len(body))
             if len(body) > self._max_body_bytes:
-                raise _TooLarge
+                raise _TooLarge(body[: self._max_body_bytes])
             return body
         chunks = bytearray()
         while True:
@@ -152,14 +171,16 @@ class Receiver:
             in_hand.add(len(chunk))
             chunks += chunk
             if len(chunks) > self._max_body_bytes:
-                raise _TooLarge
+                raise _TooLarge(bytes(chunks[: self._max_body_bytes]))
             if not message.get("more_body", False):
                 return bytes(chunks)
             message = await receive()
 
-    def _verified(self, name: str, hooks: Hooks, headers: Mapping[str, str], body: bytes) -> Incoming:
+    def _verified(
+        self, name: str, take: Callable[[Mapping[str, str], bytes], Receipt], headers: Mapping[str, str], body: bytes
+    ) -> Incoming:
         correlation_id = bind_correlation(channel=name)
-        receipt: Receipt = hooks.receive(headers, body)
+        receipt = take(headers, body)
         digest = hashlib.sha256(body).hexdigest()
         return Incoming(
             channel=name,
@@ -219,6 +240,11 @@ class _InHand:
         self._receiver.put_down(self._counted)
 
     @property
+    def size(self) -> int:
+        """All of them."""
+        return self._size
+
+    @property
     def _counted(self) -> int:
         return max(0, self._size - UNCOUNTED_BYTES)
 
@@ -241,6 +267,7 @@ def _start(status: int, *headers: tuple[bytes, bytes]) -> Message:
 _CLOSE = (b"connection", b"close")
 
 _STORED = _start(200)
+_CUT = _start(200, _CLOSE)
 _NOT_FOUND = _start(404, _CLOSE)
 _NOT_ALLOWED = _start(405, (b"allow", b"POST"), _CLOSE)
 _TOO_LARGE = _start(413, _CLOSE)
@@ -249,8 +276,8 @@ _COME_AGAIN = _start(503, (b"retry-after", str(RETRY_AFTER_SECONDS).encode()), _
 _END: Message = {"type": "http.response.body", "body": b""}
 
 
-def _refusal(status: int) -> Message:
-    return _start(status)
+def _refusal(status: int, *headers: tuple[bytes, bytes]) -> Message:
+    return _start(status, *headers)
 
 
 async def _answer(send: Send, start: Message) -> None:

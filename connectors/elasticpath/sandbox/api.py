@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.clock import Clock
-from connectors.sandbox.faults import FaultKind, FaultPlan, play
+from connectors.sandbox import calls
+from connectors.sandbox.calls import Bucket, answered
+from connectors.sandbox.faults import FaultPlan, play
 
 from . import integrations_api, inventory_api, orders_api, products_api
 from .auth import Tokens
@@ -33,45 +35,13 @@ ENDPOINTS: Mapping[tuple[str, str], tuple[str, Endpoint]] = {
 }
 
 
-class Counts:
-    """What was asked of the API, and what became of it, by operation."""
+class Counts(calls.Counts):
+    """With what must never happen at once."""
 
     def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.lost_before: Counter[str] = Counter()
-        self.lost_after: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        super().__init__()
         self.most_at_once: Counter[str] = Counter()
         """Of stock transactions of one product: how many were under way at the same time, at most."""
-
-    def summary(self) -> dict[str, Any]:
-        """All of it, as JSON."""
-        return {
-            "calls": self.calls,
-            "outcomes": self.outcomes,
-            "lost_before": self.lost_before,
-            "lost_after": self.lost_after,
-            "most_at_once": self.most_at_once,
-        }
-
-
-class _Bucket:
-    """So many requests a second, as many at once after a quiet time."""
-
-    def __init__(self, per_second: int, clock: Clock) -> None:
-        self._per_second = per_second
-        self._clock = clock
-        self._level = float(per_second)
-        self._read_at = clock.monotonic()
-
-    def take(self) -> bool:
-        now = self._clock.monotonic()
-        self._level = min(float(self._per_second), self._level + (now - self._read_at) * self._per_second)
-        self._read_at = now
-        if self._level < 1:
-            return False
-        self._level -= 1
-        return True
 
 
 class VendorApi:
@@ -94,7 +64,7 @@ class VendorApi:
         self._tokens = tokens
         self._faults = faults
         self._counts = counts
-        self._bucket = _Bucket(PER_SECOND[store.options.profile], store.clock)
+        self._bucket = Bucket(PER_SECOND[store.options.profile], store.clock)
         self._under_way: Counter[str] = Counter()
 
     def routes(self) -> list[Route]:
@@ -121,27 +91,20 @@ class VendorApi:
 
     async def _handle(self, request: Request, name: str, run: Endpoint, body: bytes) -> Response:
         self._counts.calls[name] += 1
+        textual = _textual(request, name)
         if not self._bucket.take():
             self._counts.outcomes[name]["429"] += 1
-            return _too_many(None)
-        outcomes: list[str] = []
-
-        def execute() -> Response:
-            response, outcome = self._execute(request, name, run, body)
-            self._counts.outcomes[name][outcome] += 1
-            outcomes.append(outcome)
-            return response
-
-        fault = self._faults.strike(name)
-        response = await play(fault, execute, clock=self._store.clock, too_many_requests=_too_many)
-        if fault and fault.kind is FaultKind.DROP_BEFORE:
-            self._counts.lost_before[name] += 1
-        elif fault and fault.kind is FaultKind.DROP_AFTER:
-            self._counts.lost_after[name][outcomes[0]] += 1
-        return response
+            return _too_many(None, textual=textual)
+        return await answered(
+            name,
+            lambda: self._execute(request, name, run, body),
+            faults=self._faults,
+            counts=self._counts,
+            clock=self._store.clock,
+            too_many_requests=partial(_too_many, textual=textual),
+        )
 
     def _execute(self, request: Request, name: str, run: Endpoint, body: bytes) -> tuple[Response, str]:
-        multi_location = request.headers.get(MULTI_LOCATION, "").lower() == "true"
         try:
             with self._store.lock:
                 self._tokens.admit(request.headers.get("authorization"))
@@ -153,13 +116,12 @@ class VendorApi:
                     request.path_params,
                     dict(request.query_params),
                     _decoded(body),
-                    multi_location,
+                    _multi_location(request),
                 )
                 reply = run(call)
                 return _answer(reply.status, reply.body), reply.outcome
         except ApiError as error:
-            text_status = multi_location or not name.startswith(("inventories/", "transactions/"))
-            return _answer(error.status, error.body(text_status=text_status)), str(error.status)
+            return _answer(error.status, error.body(text_status=_textual(request, name))), str(error.status)
 
     async def _token(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
@@ -171,7 +133,19 @@ class VendorApi:
             except ApiError as error:
                 return _answer(error.status, error.body(text_status=True))
 
-        return await play(self._faults.strike("token"), execute, clock=self._store.clock, too_many_requests=_too_many)
+        too_many = partial(_too_many, textual=True)
+        return await play(self._faults.strike("token"), execute, clock=self._store.clock, too_many_requests=too_many)
+
+
+def _multi_location(request: Request) -> bool:
+    return request.headers.get(MULTI_LOCATION, "").lower() == "true"
+
+
+def _textual(request: Request, name: str) -> bool:
+    """Whether an error of this operation writes its status as a text."""
+    if name.startswith(("inventories/", "transactions/")):
+        return _multi_location(request)
+    return not name.startswith("integrations/")
 
 
 def _decoded(body: bytes) -> Any:
@@ -189,8 +163,8 @@ def _answer(status: int, body: Any) -> Response:
     return Response(orjson.dumps(body), status, media_type="application/json")
 
 
-def _too_many(retry_after_seconds: int | None) -> Response:
-    response = _answer(429, ApiError(429, "Too Many Requests").body(text_status=False))
+def _too_many(retry_after_seconds: int | None, *, textual: bool) -> Response:
+    response = _answer(429, ApiError(429, "Too Many Requests").body(text_status=textual))
     if retry_after_seconds is not None:
         response.headers["Retry-After"] = str(retry_after_seconds)
     return response

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from random import Random
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.routing import Mount
 
 from connectors.clock import Clock, SystemClock
+from connectors.sandbox.app import application
 from connectors.sandbox.clock import movable
-from connectors.sandbox.connection import DateHeader
-from connectors.sandbox.faults import Fault, FaultKind, FaultPlan
+from connectors.sandbox.faults import losing
 
 from .api import Counts, VendorApi
 from .auth import Tokens
@@ -40,31 +35,18 @@ def create_app(options: Options, clock: Clock | None = None) -> Starlette:
     integrations = Integrations(options, moved, store.new_id, lambda: store.switches)
     store.announce = integrations.announce
     tokens = Tokens(options, moved)
-    faults = FaultPlan(Random(f"faults:{options.seed}"))
-    for kind, rate in (
-        (FaultKind.DROP_BEFORE, options.lost_before_rate),
-        (FaultKind.DROP_AFTER, options.lost_after_rate),
-    ):
-        if rate:
-            faults.arm(Fault(operation=WRITE, kind=kind, probability=rate, times=None))
+    faults = losing(
+        Random(f"faults:{options.seed}"),
+        (WRITE,),
+        before_rate=options.lost_before_rate,
+        after_rate=options.lost_after_rate,
+    )
     counts = Counts()
     api = VendorApi(store, inventory, orders, integrations, tokens, faults, counts)
     control = Control(store, inventory, orders, integrations, tokens, faults, counts)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        sending = asyncio.create_task(integrations.run())
-        try:
-            yield
-        finally:
-            integrations.stop()
-            await sending
-
-    app = Starlette(
-        routes=[*api.routes(), Mount("/_control", routes=control.routes())],
-        middleware=[Middleware(DateHeader, clock=moved)],
-        lifespan=lifespan,
-    )
+    app = application(api.routes(), control, moved, sender=integrations)
     # For whoever runs it within the own process: people act here, and proofs look here, without HTTP.
-    app.state.store, app.state.orders, app.state.integrations = store, orders, integrations
+    app.state.store, app.state.inventory, app.state.orders = store, inventory, orders
+    app.state.integrations, app.state.tokens = integrations, tokens
     return app

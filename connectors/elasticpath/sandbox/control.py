@@ -6,23 +6,20 @@ the person's own call would have got; a body that is not understood is a 422.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.sandbox.faults import Fault, FaultPlan
+from connectors.sandbox.control import ControlSurface, Nothing
+from connectors.sandbox.faults import FaultPlan
 from connectors.sandbox.log import Origin
 
 from . import inspection
 from .api import Counts
 from .auth import Tokens
 from .control_requests import (
-    Advance,
     Break,
     Create,
     NewItem,
@@ -30,7 +27,6 @@ from .control_requests import (
     NewOrders,
     NewProduct,
     NewProducts,
-    Nothing,
     Step,
     StockAct,
 )
@@ -38,16 +34,14 @@ from .entities import Location, Order, OrderItem, Product
 from .errors import ApiError, not_found
 from .integrations import Integrations
 from .inventory import Inventory
-from .options import DeliveryFaults, Switches
+from .options import Switches
 from .orders import Orders
 from .store import COMMERCE_MANAGER, Store
 
 STEPS = ("authorize", "pay", "part_pay", "cancel", "fulfil", "refund", "touch")
 
-Asked = TypeVar("Asked")
 
-
-class Control:
+class Control(ControlSurface):
     """Everything the control surface can do. Each request holds the store's lock."""
 
     def __init__(
@@ -60,46 +54,53 @@ class Control:
         faults: FaultPlan,
         counts: Counts,
     ) -> None:
+        super().__init__(
+            clock=store.clock, faults=faults, lock=store.lock, deliveries=integrations, spoilt=integrations
+        )
         self._store = store
         self._inventory = inventory
         self._orders = orders
         self._integrations = integrations
         self._tokens = tokens
-        self._faults = faults
-        self._counts = counts
+        self._counted = counts
 
-    def routes(self) -> list[Route]:
-        """For mounting under `/_control`."""
+    def own_routes(self) -> list[Route]:
+        """What people do there."""
         return [
-            self._get("/state", lambda _: self._state()),
-            self._get("/products/{id}", lambda request: self._product_state(request.path_params["id"])),
-            self._get("/orders/{id}", lambda request: self._order_state(request.path_params["id"])),
-            self._get("/counts", lambda _: self._counted()),
-            self._get("/switches", lambda _: self._store.switches.model_dump()),
-            self._get("/faults", lambda _: self._faulted()),
-            self._get("/clock", lambda _: self._time()),
-            self._get("/quiet", lambda _: self._quiet()),
-            self._post("/products", NewProducts, lambda _, body: self._add_products(body)),
-            self._post("/products/{id}/act", StockAct, self._act),
-            self._post("/products/{id}/create", Create, self._create),
-            self._post("/products/{id}/unmanage", Nothing, self._unmanage),
-            self._post("/products/{id}/break", Break, self._break),
-            self._post("/products/{id}/delete", Nothing, self._delete_product),
-            self._post("/orders", NewOrders, lambda _, body: self._add_orders(body)),
-            self._post("/orders/{id}/{step}", Step, self._step),
-            self._post("/deliveries/flush", Nothing, lambda *_: self._flush()),
-            self._post("/delivery_faults", DeliveryFaults, lambda _, body: self._fault_deliveries(body)),
-            self._post("/faults", Fault, lambda _, body: self._arm(body)),
-            self._post("/faults/clear", Nothing, lambda *_: self._disarm()),
-            self._post("/switches", dict[str, Any], lambda _, body: self._turn(body)),
-            self._post("/clock", Advance, lambda _, body: self._advance(body)),
-            self._post("/tokens/expire", Nothing, lambda *_: self._expire_tokens()),
+            self.get("/products/{id}", lambda request: self._product_state(request.path_params["id"])),
+            self.get("/orders/{id}", lambda request: self._order_state(request.path_params["id"])),
+            self.post("/products", NewProducts, lambda _, body: self._add_products(body)),
+            self.post("/products/{id}/act", StockAct, self._act),
+            self.post("/products/{id}/create", Create, self._create),
+            self.post("/products/{id}/unmanage", Nothing, self._unmanage),
+            self.post("/products/{id}/break", Break, self._break),
+            self.post("/products/{id}/delete", Nothing, self._delete_product),
+            self.post("/orders", NewOrders, lambda _, body: self._add_orders(body)),
+            self.post("/orders/{id}/{step}", Step, self._step),
+            self.post("/tokens/expire", Nothing, lambda *_: self._expire_tokens()),
         ]
+
+    # What every surface has.
+
+    def switches(self) -> Switches:
+        """The present ones."""
+        return self._store.switches
+
+    def turn(self, switches: Switches) -> None:
+        """Other switches, from now on."""
+        self._store.switches = switches
+
+    def refused(self, error: Exception) -> tuple[dict[str, Any], int] | None:
+        """With the status the person's own call would have got."""
+        if not isinstance(error, ApiError):
+            return None
+        return {"error": str(error)}, error.status
 
     # Looking.
 
-    def _state(self) -> Any:
-        return {**inspection.whole_state(self._store, self._orders), "counts": self._counted()}
+    def state(self, request: Request) -> Any:
+        """The whole, as the vendor itself knows it."""
+        return {**inspection.whole_state(self._store, self._orders), "counts": self.counts()}
 
     def _product_state(self, product_id: str) -> Any:
         return inspection.product_state(self._store, self._product(product_id))
@@ -110,26 +111,14 @@ class Control:
             raise not_found(f"Order {order_id} was not found.")
         return inspection.order_state(order, self._orders)
 
-    def _counted(self) -> Any:
+    def counts(self) -> dict[str, Any]:
+        """What was asked of the API, and what became of it."""
         return {
-            **self._counts.summary(),
-            "faults": self._faulted()["struck"],
+            **self._counted.summary(),
+            "faults": self.faulted()["struck"],
             "deliveries": self._integrations.counts,
             "last_sequence": self._store.log.last_sequence,
         }
-
-    def _faulted(self) -> Any:
-        struck: dict[str, dict[str, int]] = {}
-        for (operation, kind), times in self._faults.struck.items():
-            struck.setdefault(operation, {})[kind.value] = times
-        return {"armed": [fault.model_dump() for fault in self._faults.armed], "struck": struck}
-
-    def _time(self) -> Any:
-        return {"now": self._store.clock.now()}
-
-    def _quiet(self) -> Any:
-        pending = self._integrations.pending
-        return {**pending, "quiet": not any(pending.values())}
 
     # Products and their stock.
 
@@ -234,59 +223,6 @@ class Control:
 
     # Trouble and time.
 
-    def _flush(self) -> Any:
-        self._integrations.flush()
-        return self._quiet()
-
-    def _fault_deliveries(self, asked: DeliveryFaults) -> Any:
-        self._integrations.faults = asked
-        return asked.model_dump()
-
-    def _arm(self, fault: Fault) -> Any:
-        self._faults.arm(fault)
-        return self._faulted()
-
-    def _disarm(self) -> Any:
-        self._faults.disarm()
-        return self._faulted()
-
-    def _turn(self, changes: dict[str, Any]) -> Any:
-        turned = Switches.model_validate({**self._store.switches.model_dump(), **changes})
-        self._store.switches = turned
-        return turned.model_dump()
-
-    def _advance(self, asked: Advance) -> Any:
-        self._store.clock.advance(asked.seconds)
-        return self._time()
-
     def _expire_tokens(self) -> Any:
         self._tokens.expire()
         return {}
-
-    # Plumbing.
-
-    def _get(self, path: str, look: Callable[[Request], Any]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return self._guarded(lambda: look(request))
-
-        return Route(path, endpoint, methods=["GET"])
-
-    def _post(self, path: str, model: type[Asked], act: Callable[[Mapping[str, str], Asked], Any]) -> Route:
-        adapter = TypeAdapter(model)
-
-        async def endpoint(request: Request) -> Response:
-            body = await request.body() or b"{}"
-            return self._guarded(lambda: act(request.path_params, adapter.validate_json(body)))
-
-        return Route(path, endpoint, methods=["POST"])
-
-    def _guarded(self, work: Callable[[], Any]) -> Response:
-        try:
-            with self._store.lock:
-                answer, status = work(), 200
-        except ApiError as error:
-            answer, status = {"error": str(error)}, error.status
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_context=False, include_input=False)
-            answer, status = {"error": "The body is not understood.", "details": details}, 422
-        return Response(orjson.dumps(answer, option=orjson.OPT_UTC_Z), status, media_type="application/json")

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
+
+from connectors.sandbox.control import Body
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Nothing(_Asked):
-    """An empty object, or no body."""
-
-
-class NewProduct(_Asked):
+class NewProduct(Body):
     """A product of the catalogue."""
 
     id: str | None = None
@@ -23,18 +17,18 @@ class NewProduct(_Asked):
     name: str = "Mug"
     status: Literal["live", "draft"] = "live"
     stock: int | None = Field(default=None, ge=0, description="Null: not managed.")
-    locations: dict[str, int] = {}
+    locations: dict[str, int] = Field(default_factory=dict)
     organization: bool = False
     created_at: AwareDatetime | None = None
 
 
-class NewProducts(_Asked):
+class NewProducts(Body):
     """Products made in bulk."""
 
     products: list[NewProduct]
 
 
-class StockAct(_Asked):
+class StockAct(Body):
     """A transaction by a person in Commerce Manager."""
 
     action: Literal["increment", "decrement", "allocate", "deallocate", "set"]
@@ -42,13 +36,13 @@ class StockAct(_Asked):
     location: str | None = None
 
 
-class Create(_Asked):
+class Create(Body):
     """Start managing stock."""
 
     quantity: int = Field(ge=0)
 
 
-class Break(_Asked):
+class Break(Body):
     """Numbers that should never be."""
 
     available: int | None = None
@@ -56,7 +50,7 @@ class Break(_Asked):
     location: str | None = None
 
 
-class NewItem(_Asked):
+class NewItem(Body):
     """One item of an order."""
 
     product_id: str | None = Field(default=None, description="Null: looked up by SKU, else made up. Empty: custom.")
@@ -66,29 +60,23 @@ class NewItem(_Asked):
     location: str | None = None
 
 
-class NewOrder(_Asked):
+class NewOrder(Body):
     """A checkout, with the steps that follow at once."""
 
     items: list[NewItem] = Field(min_length=1)
-    steps: list[str] = ["pay"]
+    steps: list[str] = Field(default_factory=lambda: ["pay"])
     external_ref: str | None = None
     order_number: str | None = None
     placed_at: AwareDatetime | None = None
 
 
-class NewOrders(_Asked):
+class NewOrders(Body):
     """Checkouts in bulk."""
 
     orders: list[NewOrder]
 
 
-class Step(_Asked):
+class Step(Body):
     """What a step needs."""
 
     amount: int | None = Field(default=None, ge=1, description="Of a refund, in minor units; null: all of it.")
-
-
-class Advance(_Asked):
-    """How much time passes."""
-
-    seconds: float = Field(ge=0)

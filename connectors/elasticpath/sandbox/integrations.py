@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ssl
-from collections import Counter
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import cache
 from random import Random
 from typing import Any
 
@@ -17,6 +12,7 @@ import httpx
 import orjson
 
 from connectors.clock import Clock
+from connectors.sandbox.sending import Parcel, Sending, carry
 
 from .errors import ApiError, bad_request, not_found
 from .options import DeliveryFaults, Options, Switches
@@ -27,8 +23,6 @@ ANSWER_SECONDS = 10.0
 SECRET = "X-MOLTIN-SECRET-KEY"  # noqa: S105  the name of a header
 TRIGGER = "X-MOLTIN-INTEGRATION-TRIGGER"
 SENDERS = 8
-
-_LOOK_SECONDS = 0.02
 
 
 @dataclass(slots=True, eq=False)
@@ -54,28 +48,21 @@ class Delivery:
     event: str
     payload: Mapping[str, Any]
     attempt: int = 1
-    due: float = 0.0
 
 
-class Integrations:
+class Integrations(Sending[Delivery]):
     """All integrations of one store. Everything runs on one event loop, under the store's lock where it answers."""
 
     def __init__(
         self, options: Options, clock: Clock, new_id: Callable[[], str], switches: Callable[[], Switches]
     ) -> None:
+        super().__init__(clock, concurrent=SENDERS)
         self._options = options
-        self._clock = clock
         self._new_id = new_id
         self._switches = switches
         self._luck = Random(f"delivery faults {options.seed}")
         self.faults: DeliveryFaults = options.delivery_faults
         self.all: dict[str, Integration] = {}
-        self.counts: Counter[str] = Counter()
-        self._ready: asyncio.Queue[Delivery | None] = asyncio.Queue()
-        self._waiting: list[Delivery] = []
-        self._overtaken: Delivery | None = None
-        self._in_flight = 0
-        self._stopped = False
 
     # Registrations.
 
@@ -144,76 +131,29 @@ class Integrations:
             }
         )
 
-    @property
-    def pending(self) -> dict[str, int]:
-        """What has not come to an end."""
-        held = 0 if self._overtaken is None else 1
-        return {
-            "queued": self._ready.qsize(),
-            "in_flight": self._in_flight,
-            "retries": len(self._waiting),
-            "held": held,
-        }
-
-    def flush(self) -> None:
-        """Send at once what waits to be tried again, or to be overtaken."""
-        for delivery in self._waiting:
-            self._ready.put_nowait(delivery)
-        self._waiting.clear()
-        self._release_overtaken()
-
-    async def run(self) -> None:
-        """Send until told to stop."""
-        async with asyncio.TaskGroup() as tasks:
-            waking = tasks.create_task(self._wake())
-            senders = [tasks.create_task(self._deliver()) for _ in range(SENDERS)]
-            await asyncio.gather(*senders)
-            waking.cancel()
-
-    def stop(self) -> None:
-        """Let `run` end once what is under way has come to its end."""
-        self._stopped = True
-        for _ in range(SENDERS):
-            self._ready.put_nowait(None)
-
     def _send(self, delivery: Delivery) -> None:
         if self._strikes(self.faults.drop_rate):
             self.counts["dropped"] += 1
             return
-        if self._overtaken is None and self._strikes(self.faults.reorder_rate):
+        if not self.holds_back and self._strikes(self.faults.reorder_rate):
             self.counts["reordered"] += 1
-            self._overtaken = delivery
+            self.hold_back(delivery)
             return
-        self._ready.put_nowait(delivery)
+        self.send(delivery)
         if self._strikes(self.faults.duplicate_rate):
             self.counts["duplicated"] += 1
-            self._ready.put_nowait(delivery)
-        self._release_overtaken()
+            self.send(delivery)
 
-    def _release_overtaken(self) -> None:
-        if self._overtaken is not None:
-            self._ready.put_nowait(self._overtaken)
-            self._overtaken = None
+    async def carry_out(self, client: httpx.AsyncClient, item: Delivery) -> None:
+        """One attempt, and the wait for the next where it failed."""
+        self._settle(item, await carry(client, self.parcel(item), answer_seconds=ANSWER_SECONDS))
 
-    async def _deliver(self) -> None:
-        async with httpx.AsyncClient(verify=_certificates(), timeout=ANSWER_SECONDS, trust_env=False) as client:
-            while (delivery := await self._ready.get()) and not self._stopped:
-                self._in_flight += 1
-                try:
-                    status = await self._post(client, delivery)
-                finally:
-                    self._in_flight -= 1
-                self._settle(delivery, status)
-
-    async def _post(self, client: httpx.AsyncClient, delivery: Delivery) -> int | None:
+    def parcel(self, delivery: Delivery) -> Parcel:
+        """The request of one attempt."""
         headers = {"Content-Type": "application/json", TRIGGER: delivery.event}
         if delivery.integration.secret:
             headers[SECRET] = delivery.integration.secret
-        with contextlib.suppress(Exception):  # No answer, whatever the reason, is a failed attempt.
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await client.post(delivery.integration.url, content=self.body(delivery), headers=headers)
-            return answer.status_code
-        return None
+        return Parcel(delivery.integration.url, headers, self.body(delivery))
 
     def _settle(self, delivery: Delivery, status: int | None) -> None:
         succeeded = status is not None and 200 <= status < 300
@@ -221,11 +161,10 @@ class Integrations:
         delivery.integration.logs.append(
             {
                 "id": self._new_id(),
-                "type": "integration-log",
+                "type": "integration",
                 "succeeded": succeeded,
                 "attempt": delivery.attempt,
                 "status_code": status or 0,
-                "meta": {"timestamps": {"created_at": self._clock.now().isoformat()}},
             }
         )
         if succeeded:
@@ -234,22 +173,8 @@ class Integrations:
             self.counts["given_up"] += 1
             return
         event_id = delivery.event_id if self._switches().event_id == "same" else self._new_id()
-        due = self._clock.monotonic() + self._options.retry_seconds
-        self._waiting.append(replace(delivery, event_id=event_id, attempt=delivery.attempt + 1, due=due))
-
-    async def _wake(self) -> None:
-        while True:
-            now = self._clock.monotonic()
-            due = [delivery for delivery in self._waiting if delivery.due <= now]
-            self._waiting = [delivery for delivery in self._waiting if delivery.due > now]
-            for delivery in due:
-                self._ready.put_nowait(delivery)
-            await asyncio.sleep(_LOOK_SECONDS)
+        again = replace(delivery, event_id=event_id, attempt=delivery.attempt + 1)
+        self.wait(again, self._options.retry_seconds, retry=True)
 
     def _strikes(self, rate: float) -> bool:
         return rate > 0 and self._luck.random() < rate
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)

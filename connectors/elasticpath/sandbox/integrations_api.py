@@ -47,7 +47,9 @@ def list_logs(call: Call) -> Reply:
     logs = [
         log for each in call.integrations.all.values() if wanted in (None, each.integration_id) for log in each.logs
     ]
-    return Reply(200, paged(logs, call.query, lambda log: log, length=call.store.options.page_length))
+    page = paged(logs, call.query, lambda log: log, length=call.store.options.page_length)
+    # A list of a shape of its own.
+    return Reply(200, {"data": page["data"], "meta": page["meta"]["page"], "results": page["meta"]["results"]})
 
 
 def _render(integration: Integration, *, secret: bool) -> dict[str, Any]:

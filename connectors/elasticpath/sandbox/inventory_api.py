@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from .call import Call, Endpoint, Reply, natural
 from .entities import Level, Location, Position, StockTransaction
 from .errors import bad_request, not_found
 from .inventory import ALL_ACTIONS, BASIC_ACTIONS
 from .query import conditions, paged
+
+T = TypeVar("T")
 
 
 def list_stock(call: Call) -> Reply:
@@ -22,9 +25,7 @@ def list_stock(call: Call) -> Reply:
         if (managed := store.managed(product_id))
         and all(any(each.location == value for each in managed) for _, _, value in asked)
     ]
-    return Reply(
-        200, paged(found, call.query, lambda product_id: _stock(call, product_id), length=store.options.page_length)
-    )
+    return Reply(200, _paged(call, found, lambda product_id: _stock(call, product_id)))
 
 
 def list_multiple(call: Call) -> Reply:
@@ -39,7 +40,8 @@ def list_multiple(call: Call) -> Reply:
     missing = [product_id for product_id in ids if not _visible(call, product_id)]
     if missing and switches.unknown_ids != "left_out":
         refusal = not_found()
-        if switches.unknown_ids == "refused_named":
+        # The basic flavour's errors have no room for names.
+        if switches.unknown_ids == "refused_named" and call.multi_location:
             refusal.meta = {"missing_ids": missing}
         raise refusal
     return Reply(200, {"data": [_stock(call, product_id) for product_id in ids if product_id not in missing]})
@@ -115,8 +117,7 @@ def list_transactions(call: Call) -> Reply:
     if switches.transaction_order == "newest_first":
         found.reverse()
     if call.multi_location or switches.transaction_paging == "paged":
-        length = store.options.page_length
-        return Reply(200, paged(found, call.query, lambda each: _transaction(call, product_id, each), length=length))
+        return Reply(200, _paged(call, found, lambda each: _transaction(call, product_id, each)))
     return Reply(200, {"data": [_transaction(call, product_id, each) for each in found]})
 
 
@@ -149,8 +150,7 @@ def create_transaction(call: Call) -> Reply:
 
 def list_locations(call: Call) -> Reply:
     """`GET /v2/inventories/locations`"""
-    found = list(call.store.locations.values())
-    return Reply(200, paged(found, call.query, _location, length=call.store.options.page_length))
+    return Reply(200, _paged(call, list(call.store.locations.values()), _location))
 
 
 def create_location(call: Call) -> Reply:
@@ -170,6 +170,13 @@ def show_location(call: Call) -> Reply:
         if location.location_id == call.path["location_id"]:
             return Reply(200, {"data": _location(location)})
     raise not_found("No location found")
+
+
+def _paged(call: Call, found: Sequence[T], render: Callable[[T], Any]) -> dict[str, Any]:
+    body = paged(found, call.query, render, length=call.store.options.page_length)
+    if call.multi_location and call.store.switches.located_meta == "left_out":
+        del body["meta"]
+    return body
 
 
 def _known(call: Call, slug: str) -> str:

@@ -29,6 +29,10 @@ class Switches(BaseModel):
     transaction_paging: Literal["whole", "paged"] = Field(
         default="whole", description="Whether the basic flavour's transaction list comes whole or by pages."
     )
+    located_meta: Literal["left_out", "shown"] = Field(
+        default="left_out",
+        description="Whether lists of the multi-location flavour tell how many there are: its specification says no.",
+    )
     order_transactions: Literal["listed", "hidden"] = Field(
         default="listed", description="Whether the transaction list shows what orders do to stock."
     )

@@ -20,7 +20,6 @@ PAID = frozenset({"authorized", "paid", "partially_authorized", "partially_paid"
 _ADDRESS = {
     "first_name": "Ada",
     "last_name": "Lovelace",
-    "phone_number": "",
     "company_name": "",
     "line_1": "12 Analytical Street",
     "line_2": "",
@@ -29,7 +28,6 @@ _ADDRESS = {
     "county": "Greater London",
     "country": "GB",
     "region": "",
-    "instructions": "",
 }
 
 
@@ -170,7 +168,7 @@ def render(order: Order, *, left_out: bool) -> dict[str, Any]:
         "shipping": order.shipping,
         **{name: ref for name, ref in refs.items() if ref is not None or not left_out},
         "customer": {"name": "Ada Lovelace", "email": order.email},
-        "shipping_address": _ADDRESS,
+        "shipping_address": {**_ADDRESS, "phone_number": "", "instructions": ""},
         "billing_address": _ADDRESS,
         "meta": {
             "timestamps": {"created_at": _stamp(order.created_at), "updated_at": _stamp(order.updated_at)},

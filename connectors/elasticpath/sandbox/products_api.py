@@ -26,8 +26,9 @@ def list_products(call: Call) -> Reply:
         if all(holds(condition, getattr(product, condition[1])) for condition in asked)
     ]
     body = paged(found, call.query, _product, length=call.store.options.page_length)
-    # Here a link that leads nowhere is left out rather than null.
+    # Here a link that leads nowhere is left out rather than null, and the page is not told.
     body["links"] = {name: link for name, link in body["links"].items() if link is not None}
+    del body["meta"]["page"]
     return Reply(200, body)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.clock import Clock
-from connectors.sandbox.faults import FaultKind, FaultPlan, play
+from connectors.sandbox.calls import Bucket, Counts, answered
+from connectors.sandbox.faults import FaultPlan
 
 from . import catalogue_api, invoices_api
 from .auth import admit
@@ -26,44 +25,6 @@ MEDIA_TYPE = "application/vnd.api+json"
 ENDPOINTS: Mapping[tuple[str, str], tuple[str, Endpoint]] = {**catalogue_api.ENDPOINTS, **invoices_api.ENDPOINTS}
 
 
-class Counts:
-    """What was asked of the API, and what became of it, by operation."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.lost_before: Counter[str] = Counter()
-        self.lost_after: defaultdict[str, Counter[str]] = defaultdict(Counter)
-
-    def summary(self) -> dict[str, Any]:
-        """All of it, as JSON."""
-        return {
-            "calls": self.calls,
-            "outcomes": self.outcomes,
-            "lost_before": self.lost_before,
-            "lost_after": self.lost_after,
-        }
-
-
-class _Bucket:
-    """So many requests a second, as many at once after a quiet time."""
-
-    def __init__(self, per_second: int, clock: Clock) -> None:
-        self._per_second = per_second
-        self._clock = clock
-        self._level = float(per_second)
-        self._read_at = clock.monotonic()
-
-    def take(self) -> bool:
-        now = self._clock.monotonic()
-        self._level = min(float(self._per_second), self._level + (now - self._read_at) * self._per_second)
-        self._read_at = now
-        if self._level < 1:
-            return False
-        self._level -= 1
-        return True
-
-
 class VendorApi:
     """All endpoints of the vendor."""
 
@@ -72,7 +33,7 @@ class VendorApi:
         self._purchases = purchases
         self._faults = faults
         self._counts = counts
-        self._bucket = _Bucket(site.options.per_second, site.clock)
+        self._bucket = Bucket(site.options.per_second, site.clock)
 
     def routes(self) -> list[Route]:
         """In an order in which what is fixed goes before what is an id."""
@@ -89,21 +50,14 @@ class VendorApi:
         if not self._bucket.take():
             self._counts.outcomes[name]["429"] += 1
             return self._too_many(1 if self._site.switches.retry_after_shown else None)
-        outcomes: list[str] = []
-
-        def execute() -> Response:
-            response, outcome = self._execute(request, run, body)
-            self._counts.outcomes[name][outcome] += 1
-            outcomes.append(outcome)
-            return response
-
-        fault = self._faults.strike(name)
-        response = await play(fault, execute, clock=self._site.clock, too_many_requests=self._too_many)
-        if fault and fault.kind is FaultKind.DROP_BEFORE:
-            self._counts.lost_before[name] += 1
-        elif fault and fault.kind is FaultKind.DROP_AFTER:
-            self._counts.lost_after[name][outcomes[0]] += 1
-        return response
+        return await answered(
+            name,
+            lambda: self._execute(request, run, body),
+            faults=self._faults,
+            counts=self._counts,
+            clock=self._site.clock,
+            too_many_requests=self._too_many,
+        )
 
     def _execute(self, request: Request, run: Endpoint, body: bytes) -> tuple[Response, str]:
         try:

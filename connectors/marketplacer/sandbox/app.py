@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from random import Random
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.routing import Mount
 
 from connectors.clock import Clock, SystemClock
+from connectors.sandbox.app import application
+from connectors.sandbox.calls import Counts
 from connectors.sandbox.clock import movable
-from connectors.sandbox.connection import DateHeader
-from connectors.sandbox.faults import Fault, FaultKind, FaultPlan
+from connectors.sandbox.faults import losing
 
-from .api import Counts, VendorApi
+from .api import VendorApi
 from .control import Control
 from .nodes import Nodes
 from .options import Options
@@ -39,31 +35,17 @@ def create_app(options: Options, clock: Clock | None = None) -> Starlette:
     webhooks = Webhooks(options, moved, lambda: site.switches)
     webhooks.concerns, webhooks.node = nodes.concerns, nodes.show
     site.announce = webhooks.announce
-    faults = FaultPlan(Random(f"faults:{options.seed}"))
-    for kind, rate in (
-        (FaultKind.DROP_BEFORE, options.lost_before_rate),
-        (FaultKind.DROP_AFTER, options.lost_after_rate),
-    ):
-        for write in WRITES if rate else ():
-            faults.arm(Fault(operation=write, kind=kind, probability=rate, times=None))
+    faults = losing(
+        Random(f"faults:{options.seed}"),
+        WRITES,
+        before_rate=options.lost_before_rate,
+        after_rate=options.lost_after_rate,
+    )
     counts = Counts()
     api = VendorApi(site, purchases, faults, counts)
     control = Control(site, purchases, webhooks, faults, counts)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        sending = asyncio.create_task(webhooks.run())
-        try:
-            yield
-        finally:
-            webhooks.stop()
-            await sending
-
-    app = Starlette(
-        routes=[*api.routes(), Mount("/_control", routes=control.routes())],
-        middleware=[Middleware(DateHeader, clock=moved)],
-        lifespan=lifespan,
-    )
+    app = application(api.routes(), control, moved, sender=webhooks)
     # For whoever runs it within the own process: people act here, and proofs look here, without HTTP.
     app.state.site, app.state.purchases, app.state.webhooks = site, purchases, webhooks
     return app

@@ -6,23 +6,20 @@ the person's own call would have got; a body that is not understood is a 422.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.sandbox.faults import Fault, FaultPlan
+from connectors.sandbox.calls import Counts
+from connectors.sandbox.control import ControlSurface, Nothing
+from connectors.sandbox.faults import FaultPlan
 from connectors.sandbox.log import Origin
 from connectors.sandbox.stock import NotEnoughStockError
 
 from . import inspection
-from .api import Counts
 from .control_requests import (
-    Advance,
     Change,
     Edit,
     Key,
@@ -33,66 +30,68 @@ from .control_requests import (
     NewPurchases,
     NewSeller,
     NewWebhook,
-    Nothing,
     Publish,
     Step,
 )
 from .entities import Advert, Invoice, Variant
 from .errors import ApiError, not_found
-from .options import DeliveryFaults, Switches
+from .options import Switches
 from .purchases import LINE_STEPS, STEPS, Purchases, Wanted, record_of
 from .site import PORTAL, Site
 from .webhooks import Webhooks
 
-Asked = TypeVar("Asked")
 
-
-class Control:
+class Control(ControlSurface):
     """Everything the control surface can do. Each request holds the site's lock."""
 
     def __init__(self, site: Site, purchases: Purchases, webhooks: Webhooks, faults: FaultPlan, counts: Counts) -> None:
+        super().__init__(clock=site.clock, faults=faults, lock=site.lock, deliveries=webhooks, spoilt=webhooks)
         self._site = site
         self._purchases = purchases
         self._webhooks = webhooks
-        self._faults = faults
-        self._counts = counts
+        self._counted = counts
 
-    def routes(self) -> list[Route]:
-        """For mounting under `/_control`."""
+    def own_routes(self) -> list[Route]:
+        """What people do there."""
         return [
-            self._get("/state", lambda _: self._state()),
-            self._get("/variants/{name}", lambda request: self._variant_state(request.path_params["name"])),
-            self._get("/invoices/{id}", lambda request: self._invoice_state(self._invoice(request.path_params))),
-            self._get("/counts", lambda _: self._counted()),
-            self._get("/switches", lambda _: self._site.switches.model_dump()),
-            self._get("/faults", lambda _: self._faulted()),
-            self._get("/clock", lambda _: self._time()),
-            self._get("/quiet", lambda _: self._quiet()),
-            self._post("/sellers", NewSeller, lambda _, body: self._add_seller(body)),
-            self._post("/sellers/{id}/key", Key, self._replace_key),
-            self._post("/adverts", NewAdverts, lambda _, body: self._add_adverts(body)),
-            self._post("/adverts/{id}", Publish, self._publish),
-            self._post("/variants/{name}/edit", Edit, self._edit),
-            self._post("/variants/{name}/churn", Nothing, self._churn),
-            self._post("/variants/{name}/delete", Nothing, self._delete_variant),
-            self._post("/purchases", NewPurchases, lambda _, body: self._add_purchases(body)),
-            self._post("/invoices/{id}/{step}", Step, self._step),
-            self._post("/webhooks", NewWebhook, lambda _, body: self._add_webhook(body)),
-            self._post("/webhooks/{id}", Change, self._change_webhook),
-            self._post("/deliveries/flush", Nothing, lambda *_: self._flush()),
-            self._post("/delivery_faults", DeliveryFaults, lambda _, body: self._fault_deliveries(body)),
-            self._post("/faults", Fault, lambda _, body: self._arm(body)),
-            self._post("/faults/clear", Nothing, lambda *_: self._disarm()),
-            self._post("/switches", dict[str, Any], lambda _, body: self._turn(body)),
-            self._post("/clock", Advance, lambda _, body: self._advance(body)),
+            self.get("/variants/{name}", lambda request: self._variant_state(request.path_params["name"])),
+            self.get("/invoices/{id}", lambda request: self._invoice_state(self._invoice(request.path_params))),
+            self.post("/sellers", NewSeller, lambda _, body: self._add_seller(body)),
+            self.post("/sellers/{id}/key", Key, self._replace_key),
+            self.post("/adverts", NewAdverts, lambda _, body: self._add_adverts(body)),
+            self.post("/adverts/{id}", Publish, self._publish),
+            self.post("/variants/{name}/edit", Edit, self._edit),
+            self.post("/variants/{name}/churn", Nothing, self._churn),
+            self.post("/variants/{name}/delete", Nothing, self._delete_variant),
+            self.post("/purchases", NewPurchases, lambda _, body: self._add_purchases(body)),
+            self.post("/invoices/{id}/{step}", Step, self._step),
+            self.post("/webhooks", NewWebhook, lambda _, body: self._add_webhook(body)),
+            self.post("/webhooks/{id}", Change, self._change_webhook),
         ]
+
+    # What every surface has.
+
+    def switches(self) -> Switches:
+        """The present ones."""
+        return self._site.switches
+
+    def turn(self, switches: Switches) -> None:
+        """Other switches, from now on."""
+        self._site.switches = switches
+
+    def refused(self, error: Exception) -> tuple[dict[str, Any], int] | None:
+        """With the status the person's own call would have got."""
+        if not isinstance(error, ApiError):
+            return None
+        return {"error": str(error)}, error.status
 
     # Looking.
 
-    def _state(self) -> Any:
+    def state(self, request: Request) -> Any:
+        """The whole, as the vendor itself knows it."""
         webhooks = [self._webhook_state(each) for each in self._webhooks.all]
         state = inspection.whole_state(self._site, self._purchases)
-        return {**state, "webhooks": webhooks, "counts": self._counted()}
+        return {**state, "webhooks": webhooks, "counts": self.counts()}
 
     def _variant_state(self, name: str) -> Any:
         return inspection.variant_state(self._site, self._site.find(name))
@@ -104,26 +103,14 @@ class Control:
         found = self._webhooks.all[webhook_id]
         return {"id": webhook_id, "url": found.url, "enabled": found.enabled, "responses": found.responses}
 
-    def _counted(self) -> Any:
+    def counts(self) -> dict[str, Any]:
+        """What was asked of the API, and what became of it."""
         return {
-            **self._counts.summary(),
-            "faults": self._faulted()["struck"],
+            **self._counted.summary(),
+            "faults": self.faulted()["struck"],
             "deliveries": self._webhooks.counts,
             "last_sequence": self._site.log.last_sequence,
         }
-
-    def _faulted(self) -> Any:
-        struck: dict[str, dict[str, int]] = {}
-        for (operation, kind), times in self._faults.struck.items():
-            struck.setdefault(operation, {})[kind.value] = times
-        return {"armed": [fault.model_dump() for fault in self._faults.armed], "struck": struck}
-
-    def _time(self) -> Any:
-        return {"now": self._site.clock.now()}
-
-    def _quiet(self) -> Any:
-        pending = self._webhooks.pending
-        return {**pending, "quiet": not any(pending.values())}
 
     # Sellers, adverts, stock.
 
@@ -250,60 +237,7 @@ class Control:
             found.headers = asked.headers
         return self._webhook_state(found.webhook_id)
 
-    def _flush(self) -> Any:
-        self._webhooks.flush()
-        return self._quiet()
-
-    def _fault_deliveries(self, asked: DeliveryFaults) -> Any:
-        self._webhooks.faults = asked
-        return asked.model_dump()
-
     # Trouble and time.
-
-    def _arm(self, fault: Fault) -> Any:
-        self._faults.arm(fault)
-        return self._faulted()
-
-    def _disarm(self) -> Any:
-        self._faults.disarm()
-        return self._faulted()
-
-    def _turn(self, changes: dict[str, Any]) -> Any:
-        turned = Switches.model_validate({**self._site.switches.model_dump(), **changes})
-        self._site.switches = turned
-        return turned.model_dump()
-
-    def _advance(self, asked: Advance) -> Any:
-        self._site.clock.advance(asked.seconds)
-        return self._time()
-
-    # Plumbing.
-
-    def _get(self, path: str, look: Callable[[Request], Any]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return self._guarded(lambda: look(request))
-
-        return Route(path, endpoint, methods=["GET"])
-
-    def _post(self, path: str, model: type[Asked], act: Callable[[Mapping[str, str], Asked], Any]) -> Route:
-        adapter = TypeAdapter(model)
-
-        async def endpoint(request: Request) -> Response:
-            body = await request.body() or b"{}"
-            return self._guarded(lambda: act(request.path_params, adapter.validate_json(body)))
-
-        return Route(path, endpoint, methods=["POST"])
-
-    def _guarded(self, work: Callable[[], Any]) -> Response:
-        try:
-            with self._site.lock:
-                answer, status = work(), 200
-        except ApiError as error:
-            answer, status = {"error": str(error)}, error.status
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_context=False, include_input=False)
-            answer, status = {"error": "The body is not understood.", "details": details}, 422
-        return Response(orjson.dumps(answer, option=orjson.OPT_UTC_Z), status, media_type="application/json")
 
 
 def _number(path: Mapping[str, str], name: str) -> int:

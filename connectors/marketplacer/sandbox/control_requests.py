@@ -5,18 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
+
+from connectors.sandbox.control import Body
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Nothing(_Asked):
-    """An empty object, or no body."""
-
-
-class NewSeller(_Asked):
+class NewSeller(Body):
     """One more seller, with a key of its own."""
 
     name: str = "A seller"
@@ -24,13 +18,13 @@ class NewSeller(_Asked):
     member: bool = Field(default=False, description="Of the first seller's multi-store.")
 
 
-class Key(_Asked):
+class Key(Body):
     """Another key for a seller; the one before opens nothing any more."""
 
     api_key: str = Field(min_length=1)
 
 
-class NewRecord(_Asked):
+class NewRecord(Body):
     """What one seller has of a variant."""
 
     seller_id: int | None = Field(default=None, description="Null: the advert's own seller.")
@@ -40,16 +34,16 @@ class NewRecord(_Asked):
     infinite: bool = False
 
 
-class NewVariant(_Asked):
+class NewVariant(Body):
     """One variant."""
 
     external_id: str | None = None
     sku: str | None = None
     barcode: str | None = None
-    records: list[NewRecord] = [NewRecord()]
+    records: list[NewRecord] = Field(default_factory=lambda: [NewRecord()])
 
 
-class NewAdvert(_Asked):
+class NewAdvert(Body):
     """One product with its variants."""
 
     title: str = "Mug"
@@ -59,13 +53,13 @@ class NewAdvert(_Asked):
     variants: list[NewVariant] = Field(min_length=1)
 
 
-class NewAdverts(_Asked):
+class NewAdverts(Body):
     """Products made in bulk."""
 
     adverts: list[NewAdvert]
 
 
-class Edit(_Asked):
+class Edit(Body):
     """What a person does in the portal to what a seller has."""
 
     seller_id: int | None = None
@@ -82,13 +76,13 @@ class Edit(_Asked):
         return self
 
 
-class Publish(_Asked):
+class Publish(Body):
     """On sale, or off."""
 
     published: bool
 
 
-class NewLine(_Asked):
+class NewLine(Body):
     """One line of a purchase."""
 
     variant: str = Field(description="By external id, SKU, barcode or present id.")
@@ -97,33 +91,33 @@ class NewLine(_Asked):
     delivery_type: Literal["buy_online", "click_and_collect"] = "buy_online"
 
 
-class NewPurchase(_Asked):
+class NewPurchase(Body):
     """One purchase, with the steps that follow at once for each of its invoices."""
 
     lines: list[NewLine] = Field(min_length=1)
-    steps: list[str] = ["pay"]
+    steps: list[str] = Field(default_factory=lambda: ["pay"])
     placed_at: AwareDatetime | None = None
 
 
-class NewPurchases(_Asked):
+class NewPurchases(Body):
     """Purchases in bulk."""
 
     purchases: list[NewPurchase]
 
 
-class Step(_Asked):
+class Step(Body):
     """What a step needs."""
 
     line_id: int | None = Field(default=None, description="Null: the whole invoice.")
 
 
-class NewWebhook(_Asked):
+class NewWebhook(Body):
     """A webhook, as a seller or the operator makes it in a portal."""
 
     url: str
     type: Literal["ADVERT", "VARIANT", "INVOICE"] = "INVOICE"
     seller_id: int | None = Field(default=1, description="Null: the operator's.")
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
     hmac_key: str | None = Field(default=None, description="The operator's only.")
     fields: Literal["type", "ids", "full", "broken", "legacy"] = "ids"
     event_name: Literal["create", "update", "destroy"] | None = None
@@ -136,14 +130,8 @@ class NewWebhook(_Asked):
         return self
 
 
-class Change(_Asked):
+class Change(Body):
     """A registration that is changed; what waits is sent by it."""
 
     headers: dict[str, str] | None = None
     enabled: bool = True
-
-
-class Advance(_Asked):
-    """How much time passes."""
-
-    seconds: float = Field(ge=0)

@@ -6,16 +6,11 @@ together when it is sent, not when it happened.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import hashlib
 import hmac
-import ssl
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import count
 from random import Random
 from typing import Any, Literal
@@ -24,6 +19,7 @@ import httpx
 import orjson
 
 from connectors.clock import Clock
+from connectors.sandbox.sending import Parcel, Sending, carry
 
 from .options import DeliveryFaults, Options, Switches
 
@@ -32,8 +28,6 @@ SENDERS = 8
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 4 * 86_400.0
 HMAC = "Marketplacer-Hmac-256"
 VERTICAL = "sandbox"
-
-_LOOK_SECONDS = 0.02
 
 Fields = Literal["type", "ids", "full", "broken", "legacy"]
 """What a webhook's query asks for: nothing but the type, ids too, line items too; one that fails; the form of old."""
@@ -69,32 +63,25 @@ class Delivery:
     event: str
     subject: int
     attempt: int = 1
-    due: float = 0.0
     forged: bool = False
 
 
-class Webhooks:
+class Webhooks(Sending[Delivery]):
     """All webhooks of one site. Everything runs on one event loop, under the site's lock where it answers."""
 
     def __init__(self, options: Options, clock: Clock, switches: Callable[[], Switches]) -> None:
+        super().__init__(clock, concurrent=SENDERS)
         self._options = options
-        self._clock = clock
         self._switches = switches
         self._luck = Random(f"delivery faults {options.seed}")
         self._numbers = count(1)
         self._sequences = count(2552)
         self.faults: DeliveryFaults = options.delivery_faults
         self.all: dict[int, Webhook] = {}
-        self.counts: Counter[str] = Counter()
         self.concerns: Callable[[str, int, int | None], bool]
         """Whether something of that type and number is shown to that seller; set by whoever builds both."""
         self.node: Callable[[str, int, Fields], dict[str, Any] | None]
         """What a query shows of it; None once it is gone."""
-        self._ready: asyncio.Queue[Delivery | None] = asyncio.Queue()
-        self._waiting: list[Delivery] = []
-        self._overtaken: Delivery | None = None
-        self._in_flight = 0
-        self._stopped = False
 
     def register(
         self,
@@ -115,6 +102,12 @@ class Webhooks:
 
     # Sending.
 
+    @property
+    def pending(self) -> dict[str, int]:
+        """What has not come to an end; what waits to be merged and what waits for a retry are one queue here."""
+        counts = super().pending
+        return {"waiting": counts.pop("delayed") + counts.pop("retries"), **counts}
+
     def announce(self, type: str, event: str, subject: int) -> None:
         """Send an event to everybody who wants it."""
         sequence = next(self._sequences)
@@ -123,37 +116,6 @@ class Webhooks:
             if wanted and self.concerns(type, subject, webhook.seller_id):
                 self._send(Delivery(webhook, next(self._numbers), sequence, _key(sequence), event, subject))
 
-    @property
-    def pending(self) -> dict[str, int]:
-        """What has not come to an end."""
-        return {
-            "queued": self._ready.qsize(),
-            "in_flight": self._in_flight,
-            "waiting": len(self._waiting),
-            "held": 0 if self._overtaken is None else 1,
-        }
-
-    def flush(self) -> None:
-        """Send at once what waits: to be tried again, to be merged, to be overtaken."""
-        for delivery in self._waiting:
-            self._ready.put_nowait(delivery)
-        self._waiting.clear()
-        self._release_overtaken()
-
-    async def run(self) -> None:
-        """Send until told to stop."""
-        async with asyncio.TaskGroup() as tasks:
-            waking = tasks.create_task(self._wake())
-            senders = [tasks.create_task(self._deliver()) for _ in range(SENDERS)]
-            await asyncio.gather(*senders)
-            waking.cancel()
-
-    def stop(self) -> None:
-        """Let `run` end once what is under way has come to its end."""
-        self._stopped = True
-        for _ in range(SENDERS):
-            self._ready.put_nowait(None)
-
     def _send(self, delivery: Delivery) -> None:
         if self._strikes(self.faults.drop_rate):
             self.counts["dropped"] += 1
@@ -161,50 +123,34 @@ class Webhooks:
         if delivery.webhook.type == "VARIANT" and self._options.merge_seconds:
             self._merge(delivery)
             return
-        if self._overtaken is None and self._strikes(self.faults.reorder_rate):
+        if not self.holds_back and self._strikes(self.faults.reorder_rate):
             self.counts["reordered"] += 1
-            self._overtaken = delivery
+            self.hold_back(delivery)
             return
-        self._ready.put_nowait(delivery)
+        self.send(delivery)
         if self._strikes(self.faults.duplicate_rate):
             self.counts["duplicated"] += 1
-            self._ready.put_nowait(delivery)
+            self.send(delivery)
         if self._strikes(self.faults.forge_rate):
             self.counts["forged"] += 1
-            self._ready.put_nowait(replace(delivery, forged=True))
-        self._release_overtaken()
+            self.send(replace(delivery, forged=True))
 
     def _merge(self, delivery: Delivery) -> None:
         """Of a burst about one variant only the last is sent."""
-        before = len(self._waiting)
-        self._waiting = [
-            each
-            for each in self._waiting
-            if each.attempt > 1 or (each.webhook, each.subject) != (delivery.webhook, delivery.subject)
-        ]
-        self.counts["merged"] += before - len(self._waiting)
-        due = self._clock.monotonic() + self._options.merge_seconds
-        self._waiting.append(replace(delivery, due=due))
+        self.counts["merged"] += self.withdraw(
+            lambda each: (each.webhook, each.subject) == (delivery.webhook, delivery.subject)
+        )
+        self.wait(delivery, self._options.merge_seconds)
 
-    def _release_overtaken(self) -> None:
-        if self._overtaken is not None:
-            self._ready.put_nowait(self._overtaken)
-            self._overtaken = None
+    async def carry_out(self, client: httpx.AsyncClient, item: Delivery) -> None:
+        """One attempt, unless the webhook was turned off since."""
+        if not item.webhook.enabled:
+            self.counts["not_enabled"] += 1
+            return
+        self._settle(item, await carry(client, self.parcel(item), answer_seconds=ANSWER_SECONDS))
 
-    async def _deliver(self) -> None:
-        async with httpx.AsyncClient(verify=_certificates(), timeout=ANSWER_SECONDS, trust_env=False) as client:
-            while (delivery := await self._ready.get()) and not self._stopped:
-                if not delivery.webhook.enabled:
-                    self.counts["not_enabled"] += 1
-                    continue
-                self._in_flight += 1
-                try:
-                    status = await self._post(client, delivery)
-                finally:
-                    self._in_flight -= 1
-                self._settle(delivery, status)
-
-    async def _post(self, client: httpx.AsyncClient, delivery: Delivery) -> int | None:
+    def parcel(self, delivery: Delivery) -> Parcel:
+        """The request of one attempt, as things are now."""
         body = orjson.dumps(self._body(delivery))
         headers = {
             "Content-Type": "application/json",
@@ -217,11 +163,7 @@ class Webhooks:
             headers |= delivery.webhook.headers
             if delivery.webhook.hmac_key is not None:
                 headers[HMAC] = sign(body, delivery.webhook.hmac_key)
-        with contextlib.suppress(Exception):  # No answer, whatever the reason, is a failed attempt.
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await client.post(delivery.webhook.url, content=body, headers=headers)
-            return answer.status_code
-        return None
+        return Parcel(delivery.webhook.url, headers, body)
 
     def _body(self, delivery: Delivery) -> dict[str, Any]:
         webhook = delivery.webhook
@@ -253,17 +195,8 @@ class Webhooks:
         else:
             seconds = min(max(float(delivery.attempt**4), SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
             key = delivery.key if self._switches().idempotency_key == "same" else _key(next(self._sequences))
-            due = self._clock.monotonic() + seconds * self._options.retry_time_scale
-            self._waiting.append(replace(delivery, key=key, attempt=delivery.attempt + 1, due=due))
-
-    async def _wake(self) -> None:
-        while True:
-            now = self._clock.monotonic()
-            due = [delivery for delivery in self._waiting if delivery.due <= now]
-            self._waiting = [delivery for delivery in self._waiting if delivery.due > now]
-            for delivery in due:
-                self._ready.put_nowait(delivery)
-            await asyncio.sleep(_LOOK_SECONDS)
+            again = replace(delivery, key=key, attempt=delivery.attempt + 1)
+            self.wait(again, seconds * self._options.retry_time_scale, retry=True)
 
     def _strikes(self, rate: float) -> bool:
         return rate > 0 and self._luck.random() < rate
@@ -276,8 +209,3 @@ def sign(body: bytes, key: str) -> str:
 
 def _key(sequence: int) -> str:
     return base64.b64encode(f"{VERTICAL}:{sequence}".encode()).decode()
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)

@@ -12,13 +12,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from connectors.sandbox.faults import FaultKind, FaultPlan, play
+from connectors.sandbox.calls import Counts, answered
+from connectors.sandbox.faults import FaultPlan
 from connectors.sandbox.log import Entry
 
 from . import events, listings, stock, transactions
 from .auth import Tokens
 from .codec import answer_codec, decoded
-from .counts import Counts
 from .endpoint import Call, Endpoint, Reply
 from .errors import ApiError
 from .fields import read_fields
@@ -59,21 +59,14 @@ class IntegrationApi:
             return self._refusal(request, ApiError(404, "not-found", f"There is no {request.method} {name}."))
         self._counts.calls[name] += 1
         body = await request.body()
-        outcomes: list[str] = []
-
-        def execute() -> Response:
-            response, outcome = self._execute(name, endpoint, request, body)
-            self._counts.outcomes[name][outcome] += 1
-            outcomes.append(outcome)
-            return response
-
         address = request.client.host if request.client else ""
         try:
             with self._limits.admit(address, request.method, name):
-                fault = self._faults.strike(name)
-                response = await play(
-                    fault,
-                    execute,
+                return await answered(
+                    name,
+                    lambda: self._execute(name, endpoint, request, body),
+                    faults=self._faults,
+                    counts=self._counts,
                     clock=self._marketplace.clock,
                     too_many_requests=lambda seconds: self._too_many(request, seconds),
                 )
@@ -81,11 +74,6 @@ class IntegrationApi:
             self._counts.outcomes[name]["too-many-requests"] += 1
             seconds = over.retry_after_seconds if self._marketplace.switches.retry_after else None
             return self._too_many(request, seconds)
-        if fault and fault.kind is FaultKind.DROP_BEFORE:
-            self._counts.lost_before[name] += 1
-        elif fault and fault.kind is FaultKind.DROP_AFTER:
-            self._counts.lost_after[name][outcomes[0]] += 1
-        return response
 
     def _execute(self, name: str, endpoint: Endpoint, request: Request, body: bytes) -> tuple[Response, str]:
         marketplace = self._marketplace

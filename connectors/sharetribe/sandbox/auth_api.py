@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from connectors.sandbox.calls import Counts
 from connectors.sandbox.faults import FaultPlan, play
 
 from .auth import BadCredentialsError, Tokens
-from .counts import Counts
 from .errors import ApiError
 from .marketplace import Marketplace
 

@@ -6,34 +6,30 @@ status the person's own call would have got; a body that is not understood is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.sandbox.faults import Fault, FaultPlan
+from connectors.sandbox.calls import Counts
+from connectors.sandbox.control import ControlSurface, Nothing
+from connectors.sandbox.faults import FaultPlan
 from connectors.sandbox.log import Origin, Shown
 from connectors.sandbox.stock import NotEnoughStockError
 
 from . import inspection
 from .auth import Tokens
 from .control_requests import (
-    Advance,
     By,
     Expire,
     FailedRelease,
     NewListing,
     NewListings,
     NewPurchase,
-    Nothing,
     StockEdit,
     UnknownEvent,
 )
-from .counts import Counts
 from .entities import Listing, ListingState
 from .errors import ApiError, conflict, not_found
 from .marketplace import MARKETPLACE_API, Marketplace
@@ -54,52 +50,57 @@ STEPS = {
 }
 
 
-Asked = TypeVar("Asked")
-
-
-class Control:
+class Control(ControlSurface):
     """Everything the control surface can do. Each request holds the marketplace's lock."""
 
     def __init__(
         self, marketplace: Marketplace, purchases: Purchases, tokens: Tokens, faults: FaultPlan, counts: Counts
     ) -> None:
+        super().__init__(clock=marketplace.clock, faults=faults, lock=marketplace.lock, pass_time=purchases.pass_time)
         self._marketplace = marketplace
         self._purchases = purchases
         self._tokens = tokens
-        self._faults = faults
-        self._counts = counts
+        self._counted = counts
 
-    def routes(self) -> list[Route]:
-        """For mounting under `/_control`."""
+    def own_routes(self) -> list[Route]:
+        """What people do there."""
         return [
-            self._get("/state", self._state),
-            self._get("/listings/{listing_id}", self._listing_state),
-            self._get("/counts", lambda _: self._counted()),
-            self._get("/switches", lambda _: self._marketplace.switches.model_dump()),
-            self._get("/faults", lambda _: self._faulted()),
-            self._get("/clock", lambda _: self._time()),
-            self._post("/listings", NewListings, lambda _, body: self._add_listings(body)),
-            self._post("/listings/{listing_id}/stock", StockEdit, self._edit_stock),
-            self._post("/listings/{listing_id}/{act}", By, self._act_on_listing),
-            self._post("/purchases", NewPurchase, lambda _, body: self._start(body)),
-            self._post("/purchases/{id}/fail_release", FailedRelease, self._fail_release),
-            self._post("/purchases/{id}/undo_release", Nothing, lambda path, _: self._undo_release(path["id"])),
-            self._post("/purchases/{id}/{step}", Nothing, self._step),
-            self._post("/events", UnknownEvent, lambda _, body: self._add_event(body)),
-            self._post("/faults", Fault, lambda _, body: self._arm(body)),
-            self._post("/faults/clear", Nothing, lambda *_: self._disarm()),
-            self._post("/switches", dict[str, Any], lambda _, body: self._turn(body)),
-            self._post("/clock", Advance, lambda _, body: self._advance(body)),
-            self._post("/tokens/expire", Expire, lambda _, body: self._expire_tokens(body)),
+            self.get("/listings/{listing_id}", self._listing_state),
+            self.post("/listings", NewListings, lambda _, body: self._add_listings(body)),
+            self.post("/listings/{listing_id}/stock", StockEdit, self._edit_stock),
+            self.post("/listings/{listing_id}/{act}", By, self._act_on_listing),
+            self.post("/purchases", NewPurchase, lambda _, body: self._start(body)),
+            self.post("/purchases/{id}/fail_release", FailedRelease, self._fail_release),
+            self.post("/purchases/{id}/undo_release", Nothing, lambda path, _: self._undo_release(path["id"])),
+            self.post("/purchases/{id}/{step}", Nothing, self._step),
+            self.post("/events", UnknownEvent, lambda _, body: self._add_event(body)),
+            self.post("/tokens/expire", Expire, lambda _, body: self._expire_tokens(body)),
         ]
+
+    # What every surface has.
+
+    def switches(self) -> Switches:
+        """The present ones."""
+        return self._marketplace.switches
+
+    def turn(self, switches: Switches) -> None:
+        """Other switches, from now on."""
+        self._marketplace.switches = switches
+
+    def refused(self, error: Exception) -> tuple[dict[str, Any], int] | None:
+        """With the status the person's own call would have got."""
+        if not isinstance(error, ApiError):
+            return None
+        return {"error": error.title, "code": error.code}, error.status
 
     # Looking.
 
-    def _state(self, request: Request) -> Any:
+    def state(self, request: Request) -> Any:
+        """The whole, as the vendor itself knows it."""
         state = inspection.whole_state(
             self._marketplace, adjustments=request.query_params.get("adjustments") != "false"
         )
-        return {**state, "counts": self._counted()}
+        return {**state, "counts": self.counts()}
 
     def _listing_state(self, request: Request) -> Any:
         state = inspection.listing_state(self._marketplace, request.path_params["listing_id"])
@@ -107,21 +108,13 @@ class Control:
             raise not_found(f"Listing {request.path_params['listing_id']}")
         return state
 
-    def _counted(self) -> Any:
+    def counts(self) -> dict[str, Any]:
+        """What was asked of the API, and what became of it."""
         return {
-            **self._counts.summary(),
-            "faults": self._faulted()["struck"],
+            **self._counted.summary(),
+            "faults": self.faulted()["struck"],
             "last_sequence": self._marketplace.log.last_sequence,
         }
-
-    def _faulted(self) -> Any:
-        struck: dict[str, dict[str, int]] = {}
-        for (operation, kind), times in self._faults.struck.items():
-            struck.setdefault(operation, {})[kind.value] = times
-        return {"armed": [fault.model_dump() for fault in self._faults.armed], "struck": struck}
-
-    def _time(self) -> Any:
-        return {"now": self._marketplace.clock.now()}
 
     # Listings and their stock.
 
@@ -248,53 +241,6 @@ class Control:
         entry = self._marketplace.log.append(asked.event_type, None, self._marketplace.by_operator(), (resource_id,))
         return {"sequence": entry and entry.sequence, "resource_id": resource_id}
 
-    def _arm(self, fault: Fault) -> Any:
-        self._faults.arm(fault)
-        return self._faulted()
-
-    def _disarm(self) -> Any:
-        self._faults.disarm()
-        return self._faulted()
-
-    def _turn(self, changes: dict[str, Any]) -> Any:
-        turned = Switches.model_validate({**self._marketplace.switches.model_dump(), **changes})
-        self._marketplace.switches = turned
-        return turned.model_dump()
-
-    def _advance(self, asked: Advance) -> Any:
-        self._marketplace.clock.advance(asked.seconds)
-        self._purchases.pass_time()
-        return self._time()
-
     def _expire_tokens(self, asked: Expire) -> Any:
         self._tokens.expire(refresh_tokens=asked.refresh_tokens)
         return {}
-
-    # Plumbing.
-
-    def _get(self, path: str, look: Callable[[Request], Any]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return self._guarded(lambda: look(request))
-
-        return Route(path, endpoint, methods=["GET"])
-
-    def _post(self, path: str, model: type[Asked], act: Callable[[Mapping[str, str], Asked], Any]) -> Route:
-        adapter = TypeAdapter(model)
-
-        async def endpoint(request: Request) -> Response:
-            body = await request.body() or b"{}"
-            return self._guarded(lambda: act(request.path_params, adapter.validate_json(body)))
-
-        return Route(path, endpoint, methods=["POST"])
-
-    def _guarded(self, work: Callable[[], Any]) -> Response:
-        try:
-            with self._marketplace.lock:
-                self._purchases.pass_time()
-                answer, status = work(), 200
-        except ApiError as error:
-            answer, status = {"error": error.title, "code": error.code}, error.status
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_context=False, include_input=False)
-            answer, status = {"error": "The body is not understood.", "details": details}, 422
-        return Response(orjson.dumps(answer, option=orjson.OPT_UTC_Z), status, media_type="application/json")

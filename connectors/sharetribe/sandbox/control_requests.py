@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
+
+from connectors.sandbox.control import Body
 
 from .entities import ListingState
 from .process import DEFAULT_PURCHASE
@@ -13,15 +15,7 @@ from .process import DEFAULT_PURCHASE
 Person = Literal["provider", "operator"]
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Nothing(_Asked):
-    """An empty object, or no body."""
-
-
-class NewListing(_Asked):
+class NewListing(Body):
     """A listing as the seller made it, at once in any state."""
 
     title: str
@@ -30,25 +24,25 @@ class NewListing(_Asked):
     stock: int | Literal["unlimited"] | None = Field(default=None, description="Opening total; null: undefined.")
     state: ListingState = ListingState.PUBLISHED
     created_at: AwareDatetime | None = Field(default=None, description="Also dates the opening adjustment.")
-    public_data: dict[str, Any] = {}
-    private_data: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
+    public_data: dict[str, Any] = Field(default_factory=dict)
+    private_data: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
-class NewListings(_Asked):
+class NewListings(Body):
     """Listings made in bulk."""
 
     listings: list[NewListing]
     events: bool = Field(default=True, description="False: as if made before the feed's retention began.")
 
 
-class By(_Asked):
+class By(Body):
     """Who does it."""
 
     by: Person = "provider"
 
 
-class StockEdit(_Asked):
+class StockEdit(Body):
     """Exactly one of `set`, `change`, `unlimited`, `undefined`."""
 
     by: Person = "provider"
@@ -64,7 +58,7 @@ class StockEdit(_Asked):
         return self
 
 
-class NewPurchase(_Asked):
+class NewPurchase(Body):
     """A buyer at the checkout."""
 
     listing_id: UUID
@@ -73,7 +67,7 @@ class NewPurchase(_Asked):
     process: str = DEFAULT_PURCHASE
 
 
-class FailedRelease(_Asked):
+class FailedRelease(Body):
     """How a release goes wrong."""
 
     taker_units: int | None = Field(
@@ -82,20 +76,14 @@ class FailedRelease(_Asked):
     hold: bool = Field(default=False, description="Leave the release visible until undo_release.")
 
 
-class UnknownEvent(_Asked):
+class UnknownEvent(Body):
     """An event of a type that clients need not know."""
 
     event_type: str = Field(pattern=r"^[A-Za-z]+/[A-Za-z]+$")
     resource_id: UUID | None = None
 
 
-class Advance(_Asked):
-    """How much time passes."""
-
-    seconds: float = Field(ge=0)
-
-
-class Expire(_Asked):
+class Expire(Body):
     """Which tokens end."""
 
     refresh_tokens: bool = False

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,17 +13,16 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from connectors.clock import Clock, SystemClock
+from connectors.sandbox.app import application
 from connectors.sandbox.clock import MovableClock, movable
-from connectors.sandbox.connection import DateHeader
 from connectors.sandbox.faults import FaultPlan, play
 
-from .control import Control, control_routes
+from .control import Control
 from .cost import Bucket
 from .fields import Call
 from .graphql_api import GraphQLApi
@@ -41,15 +38,11 @@ _UNKNOWN_CREDENTIALS = "[API] Invalid API key or access token (unrecognized logi
 def create_app(options: Options, clock: Clock | None = None) -> Starlette:
     """One shop. Webhooks are sent while the application's lifespan runs, on the server's event loop."""
     sandbox = _Sandbox(options, movable(clock or SystemClock()))
-    app = Starlette(
-        routes=[
-            Route("/admin/api/{version}/graphql.json", sandbox.graphql, methods=["POST"]),
-            Route("/admin/oauth/access_token", sandbox.access_token, methods=["POST"]),
-            Mount("/_control", routes=control_routes(sandbox.control)),
-        ],
-        middleware=[Middleware(DateHeader, clock=sandbox.clock)],
-        lifespan=sandbox.lifespan,
-    )
+    routes = [
+        Route("/admin/api/{version}/graphql.json", sandbox.graphql, methods=["POST"]),
+        Route("/admin/oauth/access_token", sandbox.access_token, methods=["POST"]),
+    ]
+    app = application(routes, sandbox.control, sandbox.clock, sender=sandbox.webhooks.sender)
     # For whoever runs it within the own process: merchants act here, and proofs look here, without HTTP.
     app.state.shop, app.state.webhooks, app.state.tokens = sandbox.shop, sandbox.webhooks, sandbox.tokens
     return app
@@ -85,15 +78,6 @@ class _Sandbox:
             clock=clock,
             calls=self._calls,
         )
-
-    @contextlib.asynccontextmanager
-    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        sending = asyncio.create_task(self.webhooks.sender.run())
-        try:
-            yield
-        finally:
-            self.webhooks.sender.stop()
-            await sending
 
     async def graphql(self, request: Request) -> Response:
         version = self._served(request.path_params["version"])

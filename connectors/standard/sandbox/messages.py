@@ -13,9 +13,10 @@ from typing import Any
 import orjson
 
 from connectors.clock import Clock
+from connectors.sandbox.sending import Parcel
 
 from .options import Options
-from .sender import Parcel, Sender, Task
+from .sender import Sender, Task
 from .shop import Order, Shop
 
 TYPE = "order.upserted"

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Mount
 
 from connectors.clock import Clock, SystemClock
+from connectors.sandbox.app import application
 from connectors.sandbox.clock import movable
-from connectors.sandbox.connection import DateHeader
 from connectors.sandbox.faults import FaultPlan
 
 from .api import Api
-from .control import Control, control_routes
+from .control import Control
 from .options import Options
 from .payloads import Payloads
 from .shop import Shop
@@ -43,23 +39,8 @@ def create_app(options: Options, clock: Clock | None = None) -> Starlette:
     webhooks.shop, webhooks.representation = shop, representation
     api = Api(options=options, shop=shop, webhooks=webhooks, payloads=payloads, faults=faults, clock=time, calls=calls)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        sending = asyncio.create_task(webhooks.sender.run())
-        try:
-            yield
-        finally:
-            webhooks.sender.stop()
-            await sending
-
-    app = Starlette(
-        routes=[
-            Mount("/wp-json/wc/v3", routes=api.routes()),
-            Mount("/_control", routes=control_routes(Control(shop, webhooks, faults, time, calls))),
-        ],
-        middleware=[Middleware(DateHeader, clock=time)],
-        lifespan=lifespan,
-    )
+    control = Control(shop, webhooks, faults, time, calls)
+    app = application([Mount("/wp-json/wc/v3", routes=api.routes())], control, time, sender=webhooks.sender)
     # For whoever runs it within the own process: merchants act here, and proofs look here, without HTTP.
     app.state.shop, app.state.webhooks = shop, webhooks
     return app

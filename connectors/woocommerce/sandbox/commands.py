@@ -78,6 +78,6 @@ class RefundSpec(_Command):
 
 
 class DeleteSpec(_Command):
-    """Into the trash, or for good."""
+    """For good, or into the trash."""
 
-    force: bool = False
+    force: bool = True

@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 
 from connectors.clock import Clock
+from connectors.sandbox.sending import Parcel, send_once
 
 from .options import Options
-from .sender import Parcel, Sender, Task, Webhook, carry, new_client
+from .sender import ANSWER_SECONDS, Sender, Task, Webhook
 from .shop import Shop
 
 SIGNATURE = "X-WC-Webhook-Signature"
@@ -102,8 +103,8 @@ class Webhooks:
             return
         headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": _USER_AGENT}
         ping = Parcel(webhook.delivery_url, headers, f"webhook_id={webhook.webhook_id}".encode())
-        async with new_client() as client:
-            answered = await carry(client, ping)
+        [answer] = await send_once([ping], answer_seconds=ANSWER_SECONDS)
+        answered = answer["status"]
         self.sender.counts["pings"] += 1
         if answered != 200:
             message = f"Error: Delivery URL returned response code: {answered or 0}"

@@ -174,11 +174,12 @@ def test_deliveries_get_lost_doubled_overtaken_and_forged(api: Api, receiver: Re
         quiet(api)
         receiver.wait_for(count)
         assert len(receiver.received) == count
+        api.control("/delivery_faults", {fault: 0})
     assert Counter("auth-key" in one.headers for one in receiver.received) == {True: 1, False: 1}
     receiver.received.clear()
     api.control("/delivery_faults", {"reorder_rate": 1.0})
     api.sell("MUG")
-    api.control("/delivery_faults", {})
+    api.control("/delivery_faults", {"reorder_rate": 0})
     api.sell("MUG")
     sequences = [int(one.headers["marketplacer-sequence"]) for one in receiver.wait_for(2)]
     assert len(sequences) == 2

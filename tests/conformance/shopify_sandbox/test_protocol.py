@@ -164,7 +164,8 @@ def test_armed_faults_strike_the_calls_they_name(api: Api) -> None:
     with pytest.raises(httpx.TransportError):
         api.post(SHOP)
     assert api.post(SHOP).status_code == 200
-    assert {one["kind"] for one in api.show("faults")["struck"]} == {"too_many_requests", "bad_gateway", "drop_before"}
+    [struck] = api.show("faults")["struck"].values()
+    assert struck == {"too_many_requests": 1, "bad_gateway": 1, "drop_before": 1}
 
 
 def test_calls_and_points_are_counted(api: Api) -> None:
@@ -174,4 +175,4 @@ def test_calls_and_points_are_counted(api: Api) -> None:
     calls = api.show("counts")["calls"]
     assert (calls["graphql/shop"], calls["graphql/invalid"], calls["points_spent"]) == (1, 1, 1)
     assert calls["refused/undefinedField"] == 1
-    assert api.show("clock")["now"] == "2026-01-10T00:01:00+00:00"
+    assert api.show("clock")["now"] == "2026-01-10T00:01:00Z"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.sandbox.clock import VirtualClock
-from tests.conformance.standard_sandbox.api import Api, Receiver, Serve
+from tests.conformance.standard_sandbox.api import Api, Receiver, Serve, until
 from tests.unit.connectors.standard.vendor import schema_of
 
 MESSAGE = schema_of("message")
@@ -36,8 +36,10 @@ def test_a_message_that_is_not_taken_is_sent_again_under_its_id(
     receiver.status = 503
     api.place()
     receiver.wait_for(1)
+    until(lambda: api.show("quiet")["retries"] == 1)
     clock.advance(5)
     receiver.wait_for(2)
+    until(lambda: api.show("quiet")["retries"] == 1)
     receiver.status = 204
     clock.advance(300)
     first, second, third = receiver.wait_for(3)
@@ -55,6 +57,7 @@ def test_it_is_given_up_some_time(serve_with: Serve, receiver: Receiver, clock: 
         api.register(receiver.url)
         api.place()
         receiver.wait_for(1)
+        until(lambda: api.show("quiet")["retries"] == 1)
         clock.advance(2)
         receiver.wait_for(2)
         api.until_quiet()

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from config.loading import ConfigurationError, find_file, load
-from config.settings import Settings
+from config.settings import Settings, Unusable
 from connectors.registry import BrokenConnectorError, Connector
 
 CANARY = "canary-7f3a9c"
@@ -385,7 +385,7 @@ def test_a_connector_in_the_wrong_role(problems: Callable[..., dict[str, str]]) 
     }
 
 
-def test_a_broken_connector_is_a_problem_only_where_it_is_used(tmp_path: Path) -> None:
+def test_a_broken_connector_is_a_problem_only_where_nothing_goes_without_it(tmp_path: Path) -> None:
     class Registry(dict[str, Connector]):
         def __getitem__(self, name: str) -> Connector:
             if name == "broken":
@@ -396,6 +396,12 @@ def test_a_broken_connector_is_a_problem_only_where_it_is_used(tmp_path: Path) -
     path = tmp_path / "trueup.toml"
     path.write_text(MINIMAL)
     assert load(path, ENVIRON, registry).marketplace.connector == "market"
+
+    path.write_text(MINIMAL + CHANNEL.replace('"shop"', '"broken"', 1) + CHANNEL.replace("acme]", "other]"))
+    channels = load(path, ENVIRON, registry).channels
+    said = "the connector 'broken' cannot be loaded: ImportError: no module acme"
+    assert channels["acme"].options == Unusable(reason=said)
+    assert isinstance(channels["other"].options, ShopOptions)
 
     path.write_text(MINIMAL.replace('"market"', '"broken"'))
     with pytest.raises(ConfigurationError, match=r"marketplace\.connector: the connector 'broken' cannot be loaded"):

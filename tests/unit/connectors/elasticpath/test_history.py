@@ -153,15 +153,16 @@ def test_an_entry_without_its_documented_shape(vendor: Vendor, marketplace: Elas
         marketplace.adjustments("product-1", since=T0)
 
 
-def test_the_multi_location_list(vendor: Vendor, toolbox: Toolbox) -> None:
-    def entry(name: str, action: str, quantity: int, location: str) -> dict[str, Any]:
-        return {
-            "id": name,
-            "type": "stock-transaction",
-            "attributes": {"action": action, "quantity": quantity, "location": location},
-            "meta": {"timestamps": {"created_at": "2026-01-01T10:00:00Z"}},
-        }
+def entry(name: str, action: str, quantity: int, location: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "type": "stock-transaction",
+        "attributes": {"action": action, "quantity": quantity, "location": location},
+        "meta": {"timestamps": {"created_at": "2026-01-01T10:00:00Z"}},
+    }
 
+
+def test_the_multi_location_list(vendor: Vendor, toolbox: Toolbox) -> None:
     entries = [entry("t-1", "create", 9, "york"), entry("t-2", "create", 5, "hull"), entry("t-3", "set", 4, "york")]
     read = vendor.answers(*LISTED, page(entries, total=3))
     marketplace = ElasticPathMarketplace(marketplace_settings(inventory="multi_location", location="york"), toolbox)
@@ -169,3 +170,21 @@ def test_the_multi_location_list(vendor: Vendor, toolbox: Toolbox) -> None:
     assert [(each.adjustment_id, each.quantity) for each in found] == [("t-1", 9), ("t-3", -5)]
     assert read.calls[0].request.url.params["page[limit]"] == "100"
     assert read.calls[0].request.headers["ep-inventories-multi-location"] == "true"
+
+
+def test_without_a_count_the_multi_location_list_ends_with_a_page_that_is_not_full(
+    vendor: Vendor, toolbox: Toolbox
+) -> None:
+    entries = [entry(f"t-{number}", "increment", 1, "york") for number in range(130)]
+    read = vendor.answers(*LISTED, page(entries[:100]), page(entries[100:]))
+    marketplace = ElasticPathMarketplace(marketplace_settings(inventory="multi_location", location="york"), toolbox)
+    assert len(marketplace.adjustments("product-1", since=T0)) == 130
+    assert [call.request.url.params["page[offset]"] for call in read.calls] == ["0", "100"]
+
+
+def test_full_pages_without_a_count_that_do_not_lead_on_are_not_read_for_ever(vendor: Vendor, toolbox: Toolbox) -> None:
+    entries = [entry(f"t-{number}", "increment", 1, "york") for number in range(100)]
+    vendor.on(*LISTED).respond(json=page(entries))
+    marketplace = ElasticPathMarketplace(marketplace_settings(inventory="multi_location", location="york"), toolbox)
+    with pytest.raises(Unavailable, match="100 of more"):
+        marketplace.adjustments("product-1", since=T0)

@@ -106,6 +106,12 @@ def test_promotions_and_custom_items_are_no_lines(left_out: dict[str, Any]) -> N
     assert [line.line_id for line in read(order(), [left_out, item()]).lines] == ["item-1"]
 
 
+def test_an_item_that_does_not_say_what_it_is_of_is_no_custom_item() -> None:
+    unsaid = {name: part for name, part in item().items() if name != "product_id"}
+    with pytest.raises(Unreadable, match="product_id"):
+        read(order(), [unsaid])
+
+
 def test_an_item_without_a_sku_is_known_by_its_product() -> None:
     for sku in ("", None):
         assert read(order(), [item(sku=sku)]).lines == (OrderLine("item-1", None, "product-1", 2),)

@@ -128,6 +128,11 @@ def test_an_order_is_as_old_as_the_first_unit_it_took() -> None:
         (transaction(changed_at=None), [reservation()]),
         (transaction(createdAt="2026-01-01T09:00:00"), [reservation()]),
         ({"id": "transaction-1", "type": "transaction"}, [reservation()]),
+        ({**transaction(), "relationships": None}, [reservation()]),
+        ({**transaction(), "relationships": {"customer": {"data": None}}}, [reservation()]),
+        ({**transaction(), "relationships": {"stockReservation": {"links": {}}}}, [reservation()]),
+        ({**transaction(), "relationships": {"stockReservation": ["reservation-1"]}}, [reservation()]),
+        ({name: part for name, part in transaction().items() if name != "relationships"}, [reservation()]),
     ],
 )
 def test_what_is_not_documented_is_no_order(node: Any, came: list[Any]) -> None:
@@ -190,6 +195,15 @@ def test_one_that_cannot_be_read_does_not_stop_its_neighbours(vendor: Vendor, ch
     found = channel.orders(channel.cursor_at(START))
     assert [each.order_id for each in found.orders] == ["transaction-1"]
     assert [each.order_id for each in found.unreadable] == ["transaction-2", None, "transaction-3"]
+
+
+def test_one_listed_as_holding_stock_that_shows_no_reservation_is_told(
+    vendor: Vendor, channel: SharetribeChannel
+) -> None:
+    vendor.answers(*LIST, page([transaction("transaction-2", reservation=None), transaction()], [reservation()]))
+    found = channel.orders(channel.cursor_at(START))
+    assert [each.order_id for each in found.orders] == ["transaction-1"]
+    assert [each.order_id for each in found.unreadable] == ["transaction-2"]
 
 
 def test_an_event_that_cannot_be_read_does_not_stop_its_neighbours(vendor: Vendor, channel: SharetribeChannel) -> None:

@@ -404,6 +404,12 @@ def test_an_order_the_shop_does_not_have_is_gone(vendor: Vendor, shop: ShopifyCh
     assert vendor.names == ["Order", "Access", "Order"]
 
 
+def test_an_answer_that_says_nothing_of_the_order_is_not_a_deletion(vendor: Vendor, shop: ShopifyChannel) -> None:
+    vendor.will("Order", {})
+    with pytest.raises(Unreadable, match="neither what it is nor that it is none"):
+        shop.order("42")
+
+
 def test_an_order_that_may_only_be_too_old_to_be_seen_is_not_gone(vendor: Vendor, shop: ShopifyChannel) -> None:
     vendor.will("Order", {"order": None})
     vendor.will("Access", scopes("read_orders"), ALL_SCOPES)

@@ -33,10 +33,11 @@ from worker.store.tables import (
 )
 
 NOW = datetime.now(UTC)
-GROUPS = ("links", "import", "holds", "anomalies", "deliveries", "operations")
+GROUPS = ("links", "import", "channels", "holds", "anomalies", "deliveries", "operations")
 READS = (
     ("status",),
     ("plan",),
+    ("channels", "list"),
     ("holds", "list"),
     ("anomalies", "list"),
     ("deliveries", "list"),
@@ -177,6 +178,43 @@ def test_a_group_without_a_command_shows_its_help(trueup: Command, group: str) -
 
 def test_an_unknown_command_is_a_usage_error(trueup: Command) -> None:
     assert trueup.bare("statsu").code == 2
+
+
+# --- channels ---------------------------------------------------------------------------------------------------
+
+
+def test_a_channel_is_paused_with_a_reason_and_resumed(trueup: Command) -> None:
+    ended = trueup("channels", "pause", "shop", "--reason", "moving")
+    assert "trueup channels resume shop" in ended.out
+    (channel,) = trueup("channels", "list", "--json").json["channels"]
+    assert (channel["name"], channel["condition"]) == ("shop", "paused")
+    assert channel["why"].startswith("moving (paused by ")
+    assert "1 paused" in trueup("channels", "list").out
+    # Whatever registers the channels anew leaves it paused.
+    trueup("channels", "resume", "nobody")
+    assert trueup("channels", "list", "--wrong", "--json").json["channels"] != []
+    assert trueup("channels", "resume", "shop", "--json").json == {"channel": "shop", "paused": False}
+    ended = trueup("channels", "resume", "shop")
+    assert (ended.code, "is not paused" in ended.err) == (1, True)
+
+
+def test_what_the_configuration_pauses_the_configuration_resumes(trueup: Command) -> None:
+    trueup.config.write_text(trueup.config.read_text(encoding="utf-8") + "paused = true\n", encoding="utf-8")
+    ended = trueup("channels", "resume", "shop")
+    assert ended.code == 1
+    assert "take `paused = true` out of [channels.shop]" in ended.err
+
+
+@pytest.mark.parametrize("words", [("pause", "nobody", "--reason", "moving"), ("resume", "nobody")])
+def test_only_a_configured_channel_is_paused_or_resumed(trueup: Command, words: tuple[str, ...]) -> None:
+    ended = trueup("channels", *words)
+    assert ended.code == 2
+    assert "Known are: shop" in ended.err
+
+
+def test_a_pause_needs_a_reason(trueup: Command) -> None:
+    ended = trueup("channels", "pause", "shop", "--reason", " ")
+    assert (ended.code, "say why" in ended.err) == (2, True)
 
 
 # --- holds ------------------------------------------------------------------------------------------------------
@@ -452,13 +490,6 @@ def test_processes_that_share_no_broker_say_what_to_set(trueup: Command, command
 
 
 # --- trying out -------------------------------------------------------------------------------------------------
-
-
-def test_the_connectors_and_what_they_offer(trueup: Command) -> None:
-    found = {entry["name"]: entry for entry in trueup.bare("connectors", "--json").json["connectors"]}
-    assert found["sharetribe"]["marketplace"]
-    assert found["shopify"]["channel"]
-    assert "shopify" in trueup.bare("connectors").out
 
 
 def test_the_version(trueup: Command) -> None:

@@ -7,9 +7,11 @@ import stat
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from pydantic import BaseModel
 
 from connectors import registry
 from connectors.registry import Connector
@@ -192,7 +194,11 @@ def test_an_existing_file_is_not_replaced_unless_forced(trueup: Command) -> None
     assert trueup(*ANSWERS, "--any-seller", "--force").code == 0
 
 
-MARKETPLACE_ONLY = Connector("market")
+def opened(*_: Any) -> Any:
+    raise AssertionError("nobody opens it here")
+
+
+MARKETPLACE_ONLY = Connector("market", marketplace_settings=BaseModel, open_marketplace=opened)
 
 
 def test_a_connector_without_channels_is_none_for_a_channel(trueup: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,10 +48,22 @@ class Trusting:
         return ()
 
 
+class Enduring(Trusting):
+    """Of a vendor that turns a webhook off for a 4xx."""
+
+    refusal_status = 503
+
+    def receive_beginning(self, headers: Mapping[str, str], beginning: bytes) -> Receipt:
+        if headers.get("secret") != "good":
+            raise InvalidSignature("the delivery is not signed", code="signature")
+        return Receipt(headers["id"], "", beginning, raw=True)
+
+
 class Stage:
     """A receiver, what it stored, and which polls it asked for."""
 
-    def __init__(self, *, max_body_bytes: int = 1000) -> None:
+    def __init__(self, *, max_body_bytes: int = 1000, hooks: Trusting | None = None) -> None:
+        self._hooks = hooks or Trusting()
         self.clock = VirtualClock()
         self.registry = CollectorRegistry()
         self.stored: list[Incoming] = []
@@ -67,7 +79,7 @@ class Stage:
     async def _post(self, requests: Sequence[tuple[Mapping[str, str], Sequence[bytes]]], method: str) -> list[int]:
         batcher = Batcher(self.stored.extend)
         receiver = Receiver(
-            {name: cast("Channel", Trusting()) for name in (CHANNEL, OTHER)},
+            {name: cast("Channel", self._hooks) for name in (CHANNEL, OTHER)},
             self.clock,
             batcher,
             Meters(self.registry, [CHANNEL, OTHER]),
@@ -209,6 +221,22 @@ def test_a_connector_that_breaks_its_contract_is_no_server_error_and_loses_nothi
 
     assert stage.polls == [CHANNEL]
     assert [line["event"] for line in lines].count("delivery_failed") == 1
+
+
+def test_whatever_is_wrong_a_vendor_that_would_turn_its_webhook_off_gets_no_4xx() -> None:
+    stage = Stage(max_body_bytes=10, hooks=Enduring())
+    announced, mine = {"content-length": "11", "id": "1"}, {"id": "2", "secret": "good"}
+    with capture_logs():
+        statuses = stage.post(
+            (announced, [b"x" * 11]),
+            (mine, [b"x" * 6, b"y" * 6]),
+            ({"id": "3"}, [b"bug"]),
+            ({"id": "4"}, [b"forged"]),
+        )
+
+    assert statuses == [503, 200, 503, 503]
+    assert [(row.delivery_id, row.kept, row.raw) for row in stage.stored] == [("2", b"xxxxxxyyyy", True)]
+    assert stage.polls == [CHANNEL]
 
 
 def test_other_methods_are_refused() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from connectors.shopify.sandbox.sender import Delivery, carry
+from connectors.sandbox.sending import Parcel, carry
 
 
 async def attempt(answer: httpx.Response | Exception) -> int | None:
@@ -17,7 +17,7 @@ async def attempt(answer: httpx.Response | Exception) -> int | None:
         return answer
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as client:
-        return await carry(client, Delivery("http://127.0.0.1:9/hooks/shop", {}, b"{}", None))
+        return await carry(client, Parcel("http://127.0.0.1:9/hooks/shop", {}, b"{}"), answer_seconds=5)
 
 
 def test_an_attempt_is_told_by_its_status() -> None:
