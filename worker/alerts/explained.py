@@ -64,6 +64,14 @@ EXPLANATIONS: Mapping[Kind, Explanation] = {
         "It names the sale and the write.",
         "Compare with the shelf, correct the number on the marketplace, then accept it.",
     ),
+    Kind.UNREADABLE_SALE: Explanation(
+        "Sale cannot be read",
+        "A sale of a marketplace that lets a number only be set cannot be read: whether it was overwritten is not"
+        " known.",
+        "It asks for the sale again after five minutes, then more and more seldom, and judges it once it can be read.",
+        "Look at the sale on the marketplace, compare its listings with the shelf; see whether an upgrade knows its"
+        " shape.",
+    ),
     Kind.ORPHAN: Explanation(
         "An adjustment of nobody",
         "An adjustment was made with trueup's credentials, but not by trueup.",
