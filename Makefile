@@ -17,9 +17,11 @@ help:  ## show this
 demo: $(READY)  ## replay real sales through local vendor servers and prove every unit (ARGS="--limit 0" for all)
 	$(BIN)/trueup demo $(ARGS)
 
+# The browser's driver leaves an event loop running in its thread, so that its tests have processes of their own.
 test: $(READY)  ## every test, real PostgreSQL, Redis and Chromium included (ARGS for pytest)
 	-requirements/set-up-browser
-	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(if $(ARGS),$(ARGS),--ignore=tests/browser)
+	$(if $(ARGS),,$(BIN)/pytest --numprocesses=2 tests/browser)
 
 check: $(READY)  ## format, lint, types, arrows, unit tests: under a minute
 	$(BIN)/ruff format --check .

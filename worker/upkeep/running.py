@@ -51,7 +51,7 @@ class _Running:
     def tells_of_before(self) -> bool:
         """Whether the page leaves stock, but of a time of which a read has told more."""
         stocked = self.anchor_total is not None and self.anchor_total > 0
-        known = self.known_since is not None and self.anchor_at is not None and self.anchor_at <= self.known_since
+        known = self.known_since is not None and self.anchor_at is not None and self.anchor_at < self.known_since
         return stocked and known
 
 
