@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.operating import PASSWORD, Console, tell_a_story
 from tests.world import World
@@ -21,6 +21,8 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--forc
 """Tests run as root in containers, where Chromium's own sandbox cannot be made; it looks at pages of ours alone."""
 PATIENCE_MS = 60_000
 """How long anything on a page is waited for, on a machine that does much else."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 Visit = Callable[..., Page]
 

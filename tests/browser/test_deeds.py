@@ -45,6 +45,7 @@ def test_an_oversold_listing_is_found_understood_and_settled(own_console: Consol
 
 def test_a_lost_write_is_settled_with_the_keyboard_alone(own_console: Console, visit: Visit) -> None:
     page = visit(own_console, "/sign-in", name=None)
+    expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type("ada")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
