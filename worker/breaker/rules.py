@@ -18,7 +18,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 FAILURES = 3
-"""Calls without an answer, in a row, that open a breaker; one lost while later ones are answered is none of these."""
+"""Calls without an answer, in a row, that open a breaker: each began after the one before it had failed, and none was
+answered meanwhile. Of many calls at once some may be lost, and come to light together: those are one failure.
+"""
 IN_A_ROW = timedelta(seconds=60)
 """Failures further apart than this are not in a row: what happened between them, other processes saw."""
 FIRST_PAUSE = timedelta(seconds=2)
@@ -82,6 +84,8 @@ def after_failure(held: Breaker | None, asked_at: datetime, now: datetime) -> Br
             return held
         case State.HALF_OPEN:
             return _opened(held, now)
+        case _ if asked_at < held.failed_at:
+            return held
         case State.RAMP:
             counted = replace(held, failures=held.failures + 1, failed_at=now)
             return _opened(counted, now) if counted.failures >= FAILURES else counted
