@@ -218,6 +218,30 @@ def test_an_answer_that_meets_a_failure_being_written_does_not_hide_the_next_one
     assert world.rows(BreakerRow.account) == []
 
 
+def test_calls_lost_alone_are_not_in_a_row_though_each_waits_for_its_transaction(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breakers = process(world)
+    write = world.store.write
+    waiting = False
+
+    def waits_for_its_turn() -> AbstractContextManager[Transaction]:
+        nonlocal waiting
+        if not waiting:
+            waiting = True
+            world.pass_time(0.001)
+            answer(breakers)
+            waiting = False
+        return write()
+
+    monkeypatch.setattr(world.store, "write", waits_for_its_turn)
+    for _ in range(3 * FAILURES):
+        fail(breakers)
+    monkeypatch.undo()
+    assert breakers.grant(*MARKET, 32) == 32
+    assert world.rows(BreakerRow.account) == []
+
+
 def test_the_one_who_tries_is_waited_for_as_long_as_a_lease(world: World) -> None:
     opened(world)
     world.pass_time(2)

@@ -141,17 +141,21 @@ class Breakers:
 
     def _failed(self, scope: HoldScope, name: str, asked_at: datetime, error: ConnectorError) -> None:
         account = account_key(scope, name)
-        with self._lock:
-            if asked_at < self._heard.get(account, asked_at):
-                # A call that began later was answered, so this one was lost alone: of many at once some may be, and
-                # they come to light together, because to lose an answer takes longer than to get one.
-                return
+        if self._was_lost_alone(account, asked_at):
+            return
         now = self._clock.now()
         try:
             self._write_failure(scope, name, account, asked_at, now, error)
         finally:
             # Only now: an answer that was read before the failure was written says nothing about what comes after.
             self._await_news(account)
+
+    def _was_lost_alone(self, account: str, asked_at: datetime) -> bool:
+        """Whether a call that began later was answered: of many at once some may be lost, and they come to light
+        together, because to lose an answer takes longer than to get one.
+        """
+        with self._lock:
+            return asked_at < self._heard.get(account, asked_at)
 
     def _await_news(self, account: str) -> None:
         with self._lock:
@@ -166,6 +170,9 @@ class Breakers:
                 return
         try:
             with self._store.write() as transaction:
+                # Others may have been answered while this one waited for its transaction, behind other failures.
+                if self._was_lost_alone(account, asked_at):
+                    return
                 first = after_failure(None, asked_at, now)
                 if repository.insert(transaction, account, first):
                     return
