@@ -125,6 +125,9 @@ class Market(ABC):
     def pass_time(self) -> None:
         """Let what falls due by itself happen, such as checkouts that expire."""
 
+    def write_is_meant(self, listing_id: str) -> None:
+        """A stock write of ours to that listing is written down, and will be sent."""
+
     @abstractmethod
     def listing_of(self, purchase: int) -> str:
         """The name of the listing that a purchase is about; empty when there is no such purchase."""

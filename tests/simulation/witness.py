@@ -327,6 +327,8 @@ class EyeWitness(Witness):
             if operation > self._last_operation:
                 self._last_operation = operation
                 self._prepared[operation] = self._scheduler.now
+                if kind == "stock":
+                    self._market.write_is_meant(listing_id)
             if self._unsettled.get(operation) != state:
                 what = f"{expected} -> {new}" if kind == "stock" else kind
                 why = f" ({outcome[:70]})" if outcome else ""

@@ -1,11 +1,13 @@
 """A Marketplacer site as the marketplace, on either kind of stock. One advert has one variant.
 
 A write sets a number, whatever it is by then. What only a person at the site could know is a known limit, which people
-here respect: nobody but a buyer moves the stock of a listing while a write to it is under way, and that buyer pays.
+here respect: nobody but a buyer moves the stock of a listing while a write to it is under way, and that buyer pays, as
+does whoever has ordered by then.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
 import httpx
@@ -137,6 +139,13 @@ class MarketplacerMarket(Market):
         except ApiError as error:
             return error.title
         return "ordered"
+
+    def write_is_meant(self, listing_id: str) -> None:
+        ordered = [invoice_id for invoice_id, about in self._purchases.values() if about == listing_id]
+        for invoice in filter(None, map(self._all.invoices.get, ordered)):
+            if invoice.status == UNPAID:
+                with suppress(ApiError):
+                    self._all.step(invoice.invoice_id, "pay")
 
     def step(self, event: StepOfPurchase) -> str:
         found = self._purchases.get(event.purchase)
