@@ -53,15 +53,18 @@ class Candidate:
     """The log was complete without it, once; it may have been executed late."""
     decided: bool = False
     """A person has settled it, knowing the marketplace's history."""
+    made_before: datetime | None = None
+    """Of one that was answered: its adjustment was there by then, give or take the clocks."""
     executed_within: tuple[datetime, datetime] | None = None
     """Of a write under a relative guard: when its adjustment can have been made. None where the totals tell."""
 
-    @property
-    def rank(self) -> tuple[bool, bool, int]:
-        """Who claims first. An answered operation certainly has an adjustment. An absent one comes last: should a later
-        one with the same totals get its answer late after all, it must not find its adjustment claimed.
+    def rank(self, entry: Entry) -> tuple[bool, bool, bool, int]:
+        """Who claims `entry` first. An answered operation certainly has an adjustment, but not one made after its
+        answer: that may be a later one's, when nobody said at the time whose the earlier was. An absent one comes last:
+        should a later one with the same totals get its answer late after all, it must not find its adjustment claimed.
         """
-        return (not self.answered, self.absent, self.operation_id)
+        after_its_answer = self.made_before is not None and entry.at > self.made_before
+        return (after_its_answer, not self.answered, self.absent, self.operation_id)
 
     def fits(self, entry: Entry, before: int, after: int) -> bool:
         """Whether `entry`, which led from `before` to `after`, can be this operation's."""
@@ -120,7 +123,7 @@ def first_fit(candidates: Sequence[Candidate], entry: Entry, before: int, after:
         for candidate in candidates
         if candidate.fits(entry, before, after) and (candidate.answered or entry.author is Author.OURS)
     ]
-    first = min(fitting, key=lambda candidate: candidate.rank, default=None)
+    first = min(fitting, key=lambda candidate: candidate.rank(entry), default=None)
     if first is not None and not first.answered and any(candidate.waiting for candidate in fitting):
         return None
     return first
@@ -135,7 +138,7 @@ def may_be_late(candidates: Sequence[Candidate], entry: Entry, before: int, afte
     if not entry.may_be_ours:
         return None
     fitting = (each for each in candidates if each.absent and not each.decided and each.fits(entry, before, after))
-    return min(fitting, key=lambda candidate: candidate.rank, default=None)
+    return min(fitting, key=lambda candidate: candidate.rank(entry), default=None)
 
 
 def examine(

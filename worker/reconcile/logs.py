@@ -57,6 +57,7 @@ def candidate_of(row: Any, *, relative: bool = False) -> Candidate:
         waiting=row.state is OperationState.PREPARED,
         absent=row.state is OperationState.ABSENT,
         decided=decided,
+        made_before=row.settled_at + LOG_MARGIN if row.answered and row.settled_at is not None else None,
         executed_within=(row.prepared_at - LOG_MARGIN, row.prepared_at + LATE_FOR) if relative else None,
     )
 

@@ -67,6 +67,7 @@ _UNCLAIMED_OF = (
         Operation.new_total,
         Operation.answered,
         Operation.prepared_at,
+        Operation.settled_at,
         Operation.outcome,
     )
     .where(

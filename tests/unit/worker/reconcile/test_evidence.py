@@ -70,6 +70,19 @@ def test_an_adjustment_by_a_reservation_is_never_ours() -> None:
     assert (evidence.verdict, evidence.without_trace) == (Verdict.CLOSED, (1,))
 
 
+def test_what_was_made_after_an_answer_is_rather_a_later_operations() -> None:
+    """Nobody said whose the first adjustment was; the second fits both, and only one of them can have made it."""
+    first = replace(answered(1, 3, 0), made_before=NOW - timedelta(minutes=7))
+    evidence = examine(0, [0], [entry("b", 3, OTHER), entry("c", -3)], [first, unknown(2, 3, 0)], 0)
+    assert evidence.matches == (Match("c", 2),)
+
+
+def test_one_that_alone_fits_claims_though_the_clocks_disagree() -> None:
+    first = replace(answered(1, 10, 7), made_before=NOW - timedelta(minutes=7))
+    evidence = examine(10, [0], [entry("a", -3)], [first, unknown(2, 9, 7)], 7)
+    assert evidence.matches == (Match("a", 1),)
+
+
 def test_answered_operations_claim_first() -> None:
     evidence = examine(10, [0], [entry("a", -3)], [unknown(1, 10, 7), answered(2, 10, 7)], 7)
     assert evidence.matches == (Match("a", 2),)
