@@ -268,6 +268,17 @@ def test_a_late_pass_reaches_back_to_the_last_complete_one(world: World) -> None
     assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 1
 
 
+def test_the_first_late_pass_reaches_back_to_when_the_channel_was_met(world: World) -> None:
+    """Everything stood still for days before the time of the first one came."""
+    world.listing(total=10)
+    world.link()
+    world.channel.late_in_index.add("1")
+    world.channel.put("1", {"A": 3})
+    world.poll()
+    world.pass_time(3 * DAY)
+    assert world.services.poller.late_pass("shop", timedelta(minutes=10)) == 1
+
+
 def test_an_items_change_is_an_anomaly_and_not_a_return(world: World) -> None:
     world.listing(total=10)
     world.link()

@@ -98,8 +98,8 @@ class Poller:
         """Compare ids and revisions of the time behind the cursor with what we hold, for entries that the vendor's
         index showed late; returns how many orders must be fetched. Cheap, and idempotent.
 
-        It reaches back that far, or further if the last complete pass is longer ago than usual, so that what became
-        visible in between is not missed.
+        It reaches back that far, or further if the last complete pass, or before the first one the day when the channel
+        was met, is longer ago than usual, so that what became visible in between is not missed.
         """
         channel = self._channels[name]
         if not isinstance(channel, Askable):
@@ -107,9 +107,12 @@ class Poller:
         began_at = self._clock.now()
         with self._store.read() as transaction:
             last = cursors.cursor(transaction, late_name(name))
+            row = repository.channel(transaction, name)
         since = began_at - reaching_back
         if last is not None:
             since = min(since, datetime.fromisoformat(last) - LATE_INDEX)
+        elif row is not None:
+            since = min(since, row.created_at - LATE_INDEX)
         correlation = f"late-{uuid.uuid4().hex[:16]}"
         missing = 0
         self._accounts.admit(HoldScope.CHANNEL, name)

@@ -34,7 +34,9 @@ def known_channels(transaction: Transaction) -> frozenset[str]:
 
 def channel(transaction: Transaction, name: str) -> AnyRow | None:
     return transaction.execute(
-        select(ChannelRow.name, ChannelRow.seller_id, ChannelRow.counted_from).where(ChannelRow.name == name)
+        select(ChannelRow.name, ChannelRow.seller_id, ChannelRow.counted_from, ChannelRow.created_at).where(
+            ChannelRow.name == name
+        )
     ).one_or_none()
 
 
