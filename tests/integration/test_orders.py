@@ -193,6 +193,25 @@ def test_orders_with_applied_units_are_looked_at_again_after_1_7_and_30_days(wor
     assert looked == [1, 2, 3, 3]
 
 
+def test_a_look_that_finds_a_change_is_not_the_last_one(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    world.clock.set(order.placed_at + timedelta(days=1, seconds=1))
+    world.channel.put("1", {"A": 2})
+    world.services.fetcher.look_again()
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 8
+    del world.channel.held["1"]
+    world.clock.set(order.placed_at + timedelta(days=7, seconds=1))
+    world.services.fetcher.look_again()
+    world.fetch()
+    world.reconcile()
+    assert world.total() == 10
+
+
 def test_orders_of_which_no_unit_counts_are_not_looked_at_again(world: World) -> None:
     """One is taken, one waits for stock, one was cancelled."""
     world.listing(total=3)

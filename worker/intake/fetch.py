@@ -17,7 +17,7 @@ from worker.holds.accounts import Accounts
 from worker.intake import repository
 from worker.intake.boundary import order_of
 from worker.intake.findings import failure_reason, parked_order
-from worker.intake.service import LOOKS_AFTER, Intake
+from worker.intake.service import Intake, next_look
 from worker.store import StorageUnavailable, Store, Transaction
 from worker.store.tables import HoldScope
 
@@ -147,8 +147,7 @@ class Fetcher:
             rows = repository.claim_looks(transaction, now, limit)
             for row in rows:
                 done = row.looks + 1
-                following = row.placed_at + LOOKS_AFTER[done] if done < len(LOOKS_AFTER) else None
-                repository.set_look(transaction, row.id, done, following)
+                repository.set_look(transaction, row.id, done, next_look(row.placed_at, done))
                 if row.counts and isinstance(self._channels.get(row.channel), Askable):
                     repository.ask_for_fetch(transaction, row.channel, [row.order_id], now)
             return len(rows)

@@ -39,6 +39,11 @@ LOOKS_AFTER = (timedelta(days=1), timedelta(days=7), timedelta(days=30))
 """When an order is looked at again by its id: a deletion may never have been told."""
 
 
+def next_look(placed_at: datetime | None, looks: int) -> datetime | None:
+    """When an order is looked at again, after so many looks; None when it has had them all."""
+    return None if placed_at is None or looks >= len(LOOKS_AFTER) else placed_at + LOOKS_AFTER[looks]
+
+
 @dataclass(frozen=True, slots=True)
 class TakenIn:
     """What became of a batch of snapshots."""
@@ -199,7 +204,6 @@ class Intake:
         values = []
         for choice in accepted:
             placed_at = None if choice.order is None else choice.order.placed_at
-            first_look = None if placed_at is None or choice.row.looks else placed_at + LOOKS_AFTER[0]
             values.append(
                 {
                     "row": choice.row.id,
@@ -209,7 +213,7 @@ class Intake:
                     "new_digest": choice.digest,
                     "new_placed_at": placed_at,
                     "new_reason": choice.reason,
-                    "new_look_at": first_look if choice.state is OrderState.OPEN else None,
+                    "new_look_at": next_look(placed_at, choice.row.looks) if choice.state is OrderState.OPEN else None,
                     "new_correlation_id": choice.correlation,
                 }
             )
