@@ -101,6 +101,9 @@ def _silent() -> Iterator[None]:
         structlog.configure(**before)
 
 
+MET_LATE = "SELECT channel, order_id FROM orders WHERE state = 'parked' AND reason LIKE 'first seen %'"
+
+
 class Deployment:
     """Everything of one history, put together."""
 
@@ -254,6 +257,7 @@ class Deployment:
                 self.beats.ring_all()
                 self.scheduler.run_until(self.scheduler.now + seconds)
                 self._pass_time()
+                self.operator.accept_late_sales(self.database.rows(MET_LATE))
                 if self._over():
                     return
 
