@@ -519,6 +519,17 @@ def test_a_listing_held_for_an_older_orphan_stays_a_persons(service: Service) ->
     assert world.holds() == ["orphan"]
 
 
+def test_a_listing_behind_whose_hold_nothing_is_lost_does_not_wait_for_another_question(service: Service) -> None:
+    world = service.world
+    world.marketplace.fail("adjust", "lost_before")
+    world.sell("asked", {"A": 1})
+    world.reconcile()
+    assert world.operations()[-1][0] == "unknown"
+    world.services.holds.place(HoldReason.RESTORED, HoldScope.LISTING, "L", "its anchor was wrong")
+    assert world.services.recovery.drain() == 1
+    assert world.holds() == []
+
+
 def test_it_costs_no_call_while_nothing_is_held(service: Service) -> None:
     world = service.world
     world.services.holds.place(HoldReason.SHADOW, HoldScope.CHANNEL, CHANNEL, "new")

@@ -237,11 +237,11 @@ class Recovery:
         anonymous = any(row.author is None for row in rows)
         verdict, why = Verdict.BOOKED, "they match its order lines"
         known = operations.unclaimed(transaction, [listing_id]).get(listing_id, [])
-        if any(operation.state is not OperationState.ABSENT for operation in known):
+        if not lost:
+            verdict, why = Verdict.NOTHING_LOST, "no adjustment of ours is missing"
+        elif any(operation.state is not OperationState.ABSENT for operation in known):
             # What is not claimed yet may be its adjustment.
             verdict, why = Verdict.LATER, "a write that the database knows of is not found in the log yet"
-        elif not lost:
-            verdict, why = Verdict.NOTHING_LOST, "no adjustment of ours is missing"
         elif any(entry.total_after is None for entry in lost):
             verdict, why = Verdict.REMAINS, "where the lost adjustments stand in the log is not known"
         elif found.remainder:
