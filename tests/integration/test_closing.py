@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from config.settings import PolicySettings
-from connectors.contract import ListingState
+from connectors.contract import Listing, ListingState
 from connectors.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from connectors.sandbox.log import Shown
 from tests.doubles import UNLIMITED_FROM
@@ -80,6 +80,24 @@ def test_a_listing_we_closed_that_turns_out_to_have_stock_is_opened_again(sold_o
     sold_out.upkeep()
     assert state(sold_out) is ListingState.PUBLISHED
     assert sold_out.listing_row().closed_by_us_at is None
+
+
+def test_nothing_is_closed_for_a_read_that_is_old_because_the_process_stood_still(sold_out: World) -> None:
+    read = sold_out.marketplace.listing
+
+    def stands_still(listing_id: str) -> Listing:
+        seen = read(listing_id)
+        sold_out.marketplace.listing = read  # type: ignore[method-assign]
+        sold_out.marketplace.edit(listing_id, 2)
+        sold_out.pass_time(90)
+        return seen
+
+    sold_out.upkeep()
+    sold_out.pass_time(TWENTY_MINUTES + 1)
+    sold_out.marketplace.listing = stands_still  # type: ignore[method-assign]
+    sold_out.upkeep()
+    assert sold_out.marketplace.count("close") == 0
+    assert state(sold_out) is ListingState.PUBLISHED
 
 
 def test_stock_that_came_in_while_we_closed_opens_at_once(sold_out: World) -> None:

@@ -21,7 +21,7 @@ from tests.simulation.trace import Trace
 STATE_CALLS = frozenset({Call.CLOSE, Call.OPEN})
 COMPARE_PAIRS_EVERY = 16
 """Commits between two comparisons of all pairs with the journal, where the journal did not grow."""
-READS_TRAVEL_SECONDS = 15.0
+READS_TRAVEL_SECONDS = 31.0
 """How old what is known may be when a request is made of it."""
 CERTAINLY_REFUSED = frozenset(
     {Fate.TOKEN_EXPIRED.value, Fate.THROTTLED.value, Trouble.UNAUTHORISED.value, Trouble.THROTTLING.value}

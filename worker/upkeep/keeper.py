@@ -48,6 +48,8 @@ log = structlog.get_logger(__name__)
 R = TypeVar("R")
 
 BATCH_LISTINGS = 50
+READ_WITHIN = timedelta(seconds=30)
+"""Nothing is closed or opened for a read that began longer ago."""
 AGAIN_SOON = timedelta(seconds=5)
 AGAIN_LATER = timedelta(minutes=1)
 TROUBLE_AGAIN_AFTER = timedelta(minutes=15)
@@ -64,6 +66,8 @@ class _Look:
     next_at: datetime | None = None
     """When to look again; None when there is nothing to wait for."""
     reads: bool = True
+    read_at: datetime | None = None
+    """When its read began."""
     listing: Listing | None = None
     kind: OperationKind = OperationKind.CLOSE
     operation_id: int | None = None
@@ -123,7 +127,7 @@ class Keeper:
         lease_until = now + self._lease
         looks, held, channels = self._begin(now, lease_until, granted)
         reading = [look for look in looks if look.reads]
-        for look, answer in self._side_by_side(lambda look: self._marketplace.listing(look.listing_id), reading):
+        for look, answer in self._side_by_side(self._read, reading):
             self._answered(look, answer)
         with self._store.write() as transaction:
             self._take_reads(transaction, [look for look in reading if look.listing is not None], held, channels)
@@ -184,6 +188,10 @@ class Keeper:
 
     # --- reading ----------------------------------------------------------------------------------------------
 
+    def _read(self, look: _Look) -> Listing:
+        look.read_at = self._clock.now()
+        return self._marketplace.listing(look.listing_id)
+
     def _answered(self, look: _Look, answer: Listing | Exception) -> None:
         now = self._clock.now()
         if isinstance(answer, Listing):
@@ -213,8 +221,10 @@ class Keeper:
         for look in looks:
             listing = look.listing
             assert listing is not None  # noqa: S101  only those that were read are handed over
-            if _state_moved(look.row, rows[look.listing_id]):
-                # Another look or the feed was here while we read, and may know better: look again.
+            assert look.read_at is not None  # noqa: S101  it was read
+            if _state_moved(look.row, rows[look.listing_id]) or now - look.read_at > READ_WITHIN:
+                # Another look or the feed was here while we read, and may know better; or the read is so old by now,
+                # because this process stood still, that stock may long have come in. Look again.
                 look.next_at = now
                 continue
             well.append(unreadable_fingerprint(look.listing_id))
