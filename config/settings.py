@@ -252,6 +252,10 @@ class WorkerSettings(Section):
     call_seconds: Interval = Field(
         120, description="seconds one call to a vendor may take in all, with its repetitions"
     )
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="address where a worker's own /metrics is served")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="port of `trueup worker` for its own /metrics; 0 takes a free one"
+    )
 
 
 class AlertSettings(Section):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -57,6 +57,9 @@ class Budgets(Protocol):
 
     def penalise(self, scope: Scope, seconds: float) -> None:
         """The vendor said to stay away: nobody spends from `scope` for that long. Never shortens a longer penalty."""
+
+    def left(self) -> Mapping[str, float]:
+        """How much of each scope that has been spent from is left, by key, from 0 to 1; 0 while a penalty lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,12 @@ class LocalBudgets:
         """See `Budgets.penalise`."""
         self._bucket(scope).penalise(seconds)
 
+    def left(self) -> Mapping[str, float]:
+        """See `Budgets.left`; of this process alone."""
+        with self._lock:
+            buckets = dict(self._accounts)
+        return {key: bucket.left() for key, bucket in buckets.items()}
+
     def _bucket(self, scope: Scope) -> _Bucket:
         bucket = self._accounts.get(scope.key)
         if bucket is None or bucket.scope is not scope:
@@ -160,6 +169,13 @@ class LocalBudgets:
                     # Two connectors on one key disagree, or a vendor raised its limit: the newest word counts.
                     bucket.scope = scope
         return bucket
+
+
+def share_left(scope: Scope, tokens: float, in_flight: int) -> float:
+    """What is left of the scarcer of a scope's two limits, from 0 to 1."""
+    rate = 1.0 if scope.per_second is None else max(0.0, tokens) / scope.burst
+    places = 1.0 if scope.in_flight is None else max(0, scope.in_flight - in_flight) / scope.in_flight
+    return min(1.0, rate, places)
 
 
 class _Bucket:
@@ -182,9 +198,7 @@ class _Bucket:
             if now < self._blocked_until:
                 return Denied(self._blocked_until - now)
             if scope.per_second is not None:
-                earned = (now - self._counted_at) * scope.per_second
-                self._tokens = min(float(scope.burst), self._tokens + earned)
-                self._counted_at = now
+                self._earn(scope.per_second, now)
                 missing = min(cost, float(scope.burst)) - self._tokens
                 # Less than a billionth of a unit is the rounding of the sleep that was just slept.
                 if missing > 1e-9:
@@ -195,6 +209,21 @@ class _Bucket:
                 self._tokens -= cost
             self._in_flight += 1
             return None
+
+    def left(self) -> float:
+        scope = self.scope
+        with self._lock:
+            now = self._clock.monotonic()
+            if now < self._blocked_until:
+                return 0.0
+            if scope.per_second is not None:
+                self._earn(scope.per_second, now)
+            return share_left(scope, self._tokens, self._in_flight)
+
+    def _earn(self, per_second: float, now: float) -> None:
+        earned = (now - self._counted_at) * per_second
+        self._tokens = min(float(self.scope.burst), self._tokens + earned)
+        self._counted_at = now
 
     def give_back(self) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from random import Random
@@ -14,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from connectors.budget import Denied, Line, LocalBudgets, Priority, Scope
+from connectors.budget import Denied, Line, LocalBudgets, Priority, Scope, share_left
 from connectors.clock import Clock
 
 log = structlog.get_logger()
@@ -112,6 +113,7 @@ class RedisBudgets:
         self._penalise = redis.register_script(_PENALISE)
         self._fallback = LocalBudgets(clock, max_wait_seconds=max_wait_seconds)
         self._lines: dict[str, Line] = {}
+        self._scopes: dict[str, Scope] = {}
         self._lock = threading.Lock()
         self._away_until: float | None = None
 
@@ -135,6 +137,28 @@ class RedisBudgets:
                 self._penalise(keys=[self._key(scope)], args=[seconds])
             except RedisError as error:
                 self._lost(error)
+
+    def left(self) -> Mapping[str, float]:
+        """See `Budgets.left`; of all processes together, for scopes that this one has spent from. Asks Redis once."""
+        with self._lock:
+            scopes = list(self._scopes.values())
+        if not (scopes and self._reachable()):
+            return self._fallback.left()
+        try:
+            with self._redis.pipeline(transaction=False) as asked:
+                asked.time()
+                for scope in scopes:
+                    asked.hmget(self._key(scope), "tokens", "at", "blocked")
+                    asked.zcard(self._key(scope) + ":places")
+                (seconds, microseconds), *answers = asked.execute()
+        except RedisError as error:
+            self._lost(error)
+            return self._fallback.left()
+        now = seconds + microseconds / 1_000_000
+        return {
+            scope.key: _left(scope, [float(value or 0) for value in kept], held, now)
+            for scope, kept, held in zip(scopes, answers[::2], answers[1::2], strict=True)
+        }
 
     def close(self) -> None:
         """Close the connections to Redis. Idempotent."""
@@ -185,6 +209,7 @@ class RedisBudgets:
         if line is None:
             with self._lock:
                 line = self._lines.setdefault(scope.key, Line(scope.key, self._clock, self._max_wait_seconds))
+                self._scopes[scope.key] = scope
         return line
 
     def _key(self, scope: Scope) -> str:
@@ -233,6 +258,17 @@ class _SharedTurn(AbstractContextManager[None]):
             self._budgets.leave(self._scope, self._held)
         else:
             self._held.__exit__(None, None, None)
+
+
+def _left(scope: Scope, kept: Sequence[float], in_flight: int, now: float) -> float:
+    tokens, at, blocked = kept
+    if blocked > now:
+        return 0.0
+    if not at:
+        tokens = scope.burst
+    elif scope.per_second is not None:
+        tokens = min(float(scope.burst), tokens + max(0.0, now - at) * scope.per_second)
+    return share_left(scope, tokens, in_flight)
 
 
 def _share(scope: Scope) -> Scope:

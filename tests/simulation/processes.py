@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any
@@ -54,6 +54,10 @@ class Patience:
         """See `Budgets.penalise`."""
         until = self._clock.monotonic() + seconds
         self._blocked_until[scope.key] = max(until, self._blocked_until.get(scope.key, 0.0))
+
+    def left(self) -> Mapping[str, float]:
+        """See `Budgets.left`: nothing is counted here."""
+        return {}
 
 
 class Surroundings:

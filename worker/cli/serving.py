@@ -14,6 +14,7 @@ from worker.cli.output import note
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from worker.services import Services
     from worker.web import CannotListenError, WebServer
 
 NOTICES_SIGNALS_WITHIN_SECONDS = 0.5
@@ -59,6 +60,7 @@ def worker(config: Config = None) -> None:
         app = make_app(services.settings)
         bell = Doorbell(app, QUEUE_OF)
         register(app, Tasks(services, bell))
+        metrics = _metrics_of(services)
         process = app.Worker(
             pool_cls="threads",
             concurrency=services.settings.worker.threads,
@@ -70,8 +72,12 @@ def worker(config: Config = None) -> None:
             without_heartbeat=True,
         )
         try:
+            if metrics is not None:
+                note(f"Metrics on {_started(metrics)}/metrics.")
             process.start()
         finally:
+            if metrics is not None:
+                metrics.stop()
             bell.close()
         if process.exitcode:
             raise typer.Exit(ExitCode.UNAVAILABLE)
@@ -137,6 +143,16 @@ def web(
             bell.close()
 
 
+def _metrics_of(services: Services) -> WebServer | None:
+    """What shows a worker's own metrics; None where no port is set for them."""
+    from worker.web import WebServer, create_worker_app
+
+    settings = services.settings.worker
+    if settings.metrics_port is None:
+        return None
+    return WebServer(create_worker_app(services), settings.metrics_host, settings.metrics_port)
+
+
 def _started(server: WebServer) -> str:
     """Let it listen; returns its address."""
     from worker.web import CannotListenError
@@ -172,7 +188,7 @@ def _require_shared_broker(settings: Settings) -> None:
 
 def _cannot_listen(error: CannotListenError) -> CommandError:
     message = (
-        f"Cannot listen on {error.where}: {error.strerror}. Set host and port in the section [web] or [console], or end"
-        " what is there."
+        f"Cannot listen on {error.where}: {error.strerror}. Set host and port in the section [web] or [console], for a"
+        " worker metrics_port in [worker], or end what is there."
     )
     return CommandError(message, ExitCode.UNAVAILABLE)

@@ -36,6 +36,13 @@ class OneSpelling:
             await self._app(scope, receive, send)
 
 
+def create_worker_app(services: Services) -> Starlette:
+    """What a worker process shows of itself: its own metrics, and nothing that the receiver shows for all."""
+    app = Starlette(routes=[Route("/metrics", Metrics(services, CollectorRegistry(), stored=False).show)])
+    app.router.redirect_slashes = False
+    return app
+
+
 def create_app(services: Services, bell: Doorbell | None, *, most_waiting: int = MOST_WAITING) -> Starlette:
     """Everything this process serves. Without a `bell`, what is stored waits for the schedule.
 

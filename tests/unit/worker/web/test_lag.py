@@ -13,7 +13,7 @@ STARTED = NOW - timedelta(hours=2)
 
 
 def seen(*, oldest: datetime | None = None, **current_at: datetime) -> Backlog:
-    return Backlog(0, oldest, 0, {}, 0, current_at)
+    return Backlog(0, oldest, {}, {}, 0, current_at)
 
 
 def lags(*, has_feed: bool = True) -> Lags:
