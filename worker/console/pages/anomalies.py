@@ -113,7 +113,7 @@ class AnomalyPages:
         )
 
     def _asked_for(self, visit: Visit) -> AnomalyView:
-        anomaly = self._services.anomalies.get(visit.request.path_params["anomaly"])
+        anomaly = self._services.anomalies.get(visit.row("anomaly"))
         if anomaly is None:
             raise HTTPException(404)
         return anomaly
