@@ -104,6 +104,7 @@ class AnomalyPages:
             {
                 "anomaly": anomaly,
                 "facts": _facts(anomaly.detail),
+                "delivery": anomaly.detail.get("delivery"),
                 "suspects": anomaly.detail.get("suspects", []),
                 "evidence": evidence,
                 "history": self._history(anomaly, actions),
@@ -259,7 +260,7 @@ def _facts(detail: Mapping[str, Any]) -> Mapping[str, str]:
     return {
         name: f"{value:,}" if isinstance(value, int) else str(value)
         for name, value in detail.items()
-        if isinstance(value, str | int) and name != "operation"
+        if isinstance(value, str | int) and name not in {"operation", "delivery"}
     }
 
 
