@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from datetime import timedelta
 from itertools import cycle
 from typing import Self
 
@@ -10,8 +12,9 @@ import httpx
 from argon2 import PasswordHasher
 
 from connectors.contract import ListingState
-from tests.world import World
+from tests.world import CHANNEL, World
 from worker.console import create_console
+from worker.intake.inbox import Incoming
 from worker.operators import Actor, Via
 from worker.operators.passwords import Passwords
 from worker.store.tables import Role
@@ -117,6 +120,10 @@ def tell_a_story(world: World) -> None:
     world.sell("1005", {"LAMP-1": 3})
     quiet(10)
     world.sell("1006", {"TEAPOT-1": 1})
+    garbled = b'{"order": "1008", "lines": '
+    said = ("delivery-8", hashlib.sha256(garbled).hexdigest(), "orders", garbled)
+    world.services.inbox.put([Incoming(CHANNEL, *said, True, world.clock.now(), "corr-8")])
+    world.sell("0999", {"MUG-1": 1}, placed_at=world.clock.now() - timedelta(days=400))
     quiet(5)
     # Units given back are sold again, and then the giving back is undone.
     held = market.buy("vase", 1)

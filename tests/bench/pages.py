@@ -70,8 +70,11 @@ ROWS = (
     FROM generate_series(1, 20 * :listings) n""",
     """INSERT INTO claims (adjustment_id, operation_id, claimed_at)
     SELECT 'adjustment-' || 2 * id, id, now() FROM operations""",
-    """INSERT INTO deliveries (channel, delivery_id, digest, topic, raw, received_at, correlation_id, state, handled_at)
-    SELECT 'shop', n, n, 'orders/updated', false, now() - n * interval '30 days' / (2 * :listings), '', 'handled', now()
+    """INSERT INTO deliveries (channel, delivery_id, digest, topic, order_id, raw, received_at, correlation_id, state,
+        handled_at)
+    SELECT 'shop', n, n, 'orders/updated', 'order-' || n, false,
+        now() - n * interval '30 days' / (2 * :listings), '', CASE WHEN n % 5000 = 0 THEN 'parked' ELSE 'handled' END,
+        now()
     FROM generate_series(1, 2 * :listings) n""",
     """INSERT INTO anomalies (kind, fingerprint, severity, state, listing_id, message, detail, occurrences, transitions,
         first_seen_at, last_seen_at, resolved_at)
@@ -187,6 +190,17 @@ def main() -> int:
             "/listings",
             "/listings?q=nothing",
             f"/listing?id={middle}",
+            "/orders",
+            "/orders?q=SKU-7",
+            "/orders?q=order-7&before=999999999",
+            "/orders?channel=shop",
+            "/orders?state=parked",
+            "/order?channel=shop&id=order-8",
+            "/work",
+            "/deliveries",
+            "/deliveries?channel=shop&state=parked",
+            "/deliveries?order=order-7&until=2999-01-01T00:00",
+            "/deliveries/7",
             "/log",
         )
         # What happens "today" happens at the database's time.

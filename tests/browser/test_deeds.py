@@ -90,3 +90,21 @@ def test_a_viewer_sees_everything_and_is_offered_nothing(console: Console, visit
     page = visit(console, "/listing?id=lamp", name="grace")
     expect(page.get_by_role("heading", level=1)).to_have_text("Listing lamp")
     expect(page.locator("main form")).to_have_count(0)
+
+
+def test_parked_work_is_understood_and_tried_again_without_javascript(own_console: Console, visit: Visit) -> None:
+    page = visit(own_console, "/work", size=PHONE, script=False)
+    page.get_by_role("link", name="0999").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Order 0999")
+    expect(page.get_by_role("listitem").filter(has_text="Order parked")).to_be_visible()
+    page.get_by_role("link", name="Work").click()
+    page.get_by_label("Order 0999 of shop").check()
+    page.get_by_role("button", name="Let the ticked ones count").click()
+    expect(page.get_by_role("status")).to_contain_text("The orders count from now on")
+    expect(page.get_by_role("heading", name="Parked orders")).to_have_count(0)
+    page.get_by_role("link", name="All deliveries").click()
+    page.get_by_label("State").select_option("parked")
+    page.get_by_role("button", name="Find").click()
+    page.get_by_label("Delivery").check()
+    page.get_by_role("button", name="Handle the ticked ones anew").click()
+    expect(page.get_by_role("status")).to_contain_text("They are handled anew")

@@ -232,7 +232,15 @@ def test_no_page_holds_script_style_or_an_address_of_another_host(told: Console,
 
 
 @pytest.mark.parametrize(
-    "path", ["/nowhere", "/anomalies/999999", "/listing?id=nowhere", "/static/../app.py", "/hooks/shop"]
+    "path",
+    [
+        "/nowhere",
+        "/anomalies/999999",
+        f"/anomalies/{10**30}",
+        "/listing?id=nowhere",
+        "/static/../app.py",
+        "/hooks/shop",
+    ],
 )
 def test_what_is_not_there_is_not_found(told: Console, path: str) -> None:
     assert signed_in(told).get(path).status_code == 404

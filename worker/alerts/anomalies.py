@@ -6,7 +6,7 @@ in `alerts`: the message owed to the operators. So none is lost, and none is sen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -257,6 +257,23 @@ class Anomalies:
                 channel=channel,
                 before_id=before_id,
                 limit=limit,
+            )
+            return [_view(row) for row in rows]
+
+    def concerning(
+        self,
+        *,
+        order: tuple[str, str] | None = None,
+        listing_ids: Collection[str] = (),
+        fingerprints: Collection[str] = (),
+        limit: int = 50,
+    ) -> Sequence[AnomalyView]:
+        """Unresolved ones about an order (its channel and id), about any of these listings, or of these fingerprints;
+        those seen last first.
+        """
+        with self._store.read() as transaction:
+            rows = repository.concerning(
+                transaction, order=order, listing_ids=listing_ids, fingerprints=fingerprints, limit=limit
             )
             return [_view(row) for row in rows]
 

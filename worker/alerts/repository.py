@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import and_, delete, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 
 from worker.store import AnyRow, Transaction
@@ -202,6 +202,25 @@ def listed(
     if before_id is not None:
         statement = statement.where(Anomaly.id < before_id)
     return transaction.execute(statement.limit(limit)).all()
+
+
+def concerning(
+    transaction: Transaction,
+    *,
+    order: tuple[str, str] | None,
+    listing_ids: Collection[str],
+    fingerprints: Collection[str],
+    limit: int,
+) -> Sequence[AnyRow]:
+    of_these: list[Any] = [Anomaly.listing_id.in_(listing_ids), Anomaly.fingerprint.in_(fingerprints)]
+    if order is not None:
+        of_these.append(and_(Anomaly.channel == order[0], Anomaly.order_id == order[1]))
+    return transaction.execute(
+        select(*_VIEW)
+        .where(_UNRESOLVED, or_(*of_these))
+        .order_by(Anomaly.last_seen_at.desc(), Anomaly.id.desc())
+        .limit(limit)
+    ).all()
 
 
 def one(transaction: Transaction, anomaly_id: int) -> AnyRow | None:

@@ -15,6 +15,7 @@ from worker.cli.exits import MEANINGS, explained
 from worker.cli.imports import imports
 from worker.cli.links import links
 from worker.cli.operators import operators
+from worker.cli.orders import orders
 from worker.cli.output import note
 
 EXIT_CODES = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
@@ -81,6 +82,7 @@ app.add_typer(channels, name="channels", rich_help_panel=LOOK)
 app.add_typer(decide.holds, name="holds", rich_help_panel=LOOK)
 app.add_typer(decide.anomalies, name="anomalies", rich_help_panel=LOOK)
 app.add_typer(decide.deliveries, name="deliveries", rich_help_panel=LOOK)
+app.add_typer(orders, name="orders", rich_help_panel=LOOK)
 app.add_typer(decide.operations, name="operations", rich_help_panel=LOOK)
 
 app.command(rich_help_panel=ACT, epilog=examples("trueup poll", "trueup poll acme-shop"))(work.poll)

@@ -16,12 +16,15 @@ from worker import schedule
 from worker.console.door import Door
 from worker.console.headers import SecurityHeaders
 from worker.console.pages.anomalies import AnomalyPages
+from worker.console.pages.deliveries import DeliveryPages
 from worker.console.pages.errors import Errors
 from worker.console.pages.help import HelpPages
 from worker.console.pages.listings import ListingPages
 from worker.console.pages.log import LogPage
+from worker.console.pages.orders import OrderPages
 from worker.console.pages.overview import OverviewPage
 from worker.console.pages.sign_in import SignIn
+from worker.console.pages.work import WorkPage
 from worker.console.rendering import STATIC, Rendering
 from worker.doorbell import Doorbell
 from worker.services import Services
@@ -57,6 +60,9 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     anomalies = AnomalyPages(services, rendering, rang)
     overview = OverviewPage(services, rendering, rang)
     listings = ListingPages(services, rendering, rang)
+    orders = OrderPages(services, rendering, rang)
+    work = WorkPage(services, rendering, rang)
+    deliveries = DeliveryPages(services, rendering, rang)
     log = LogPage(services, rendering)
     helps = HelpPages(rendering)
 
@@ -77,6 +83,15 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/listings", door.shows(listings.search), methods=["GET"]),
             Route("/listing", door.shows(listings.show), methods=["GET"]),
             *(Route(f"/listing/{name}", door.does(page), methods=["POST"]) for name, page in listings.actions.items()),
+            Route("/orders", door.shows(orders.search), methods=["GET"]),
+            Route("/order", door.shows(orders.show), methods=["GET"]),
+            *(Route(f"/order/{name}", door.does(page), methods=["POST"]) for name, page in orders.actions.items()),
+            Route("/work", door.shows(work.show), methods=["GET"]),
+            *(Route(f"/work/{name}", door.does(page), methods=["POST"]) for name, page in work.actions.items()),
+            Route("/deliveries", door.shows(deliveries.list), methods=["GET"]),
+            Route("/deliveries/replay", door.does(deliveries.replay_some), methods=["POST"]),
+            Route("/deliveries/{delivery:int}", door.shows(deliveries.show), methods=["GET"]),
+            Route("/deliveries/{delivery:int}/replay", door.does(deliveries.replay), methods=["POST"]),
             Route("/log", door.shows(log.show), methods=["GET"]),
             Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),

@@ -27,6 +27,7 @@ MOST_FORM_BYTES = 32 * 1024
 MOST_FIELDS = 50
 MOST_CHARACTERS = 2000
 """Of one field: a reason, not a book."""
+LARGEST_ROW = 2**63 - 1
 SIGN_IN = "/sign-in"
 REFRESH = "x-trueup-refresh"
 """The header by which our script says that nobody asked for the page."""
@@ -50,12 +51,19 @@ class Visit:
 
     def asked(self, name: str) -> str:
         """A parameter of the address; empty where there is none."""
-        return self.request.query_params.get(name, "")[:MOST_CHARACTERS]
+        return _storable(self.request.query_params.get(name, ""))
 
     def asked_number(self, name: str) -> int | None:
         """A parameter that is a number of a row; None for anything else."""
         asked = self.request.query_params.get(name, "")
         return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 19 else None
+
+    def row(self, name: str) -> int:
+        """A part of the path that is the number of a row. Raises a 404 for one that no row can have."""
+        asked: int = self.request.path_params[name]
+        if asked > LARGEST_ROW:
+            raise HTTPException(404)
+        return asked
 
     def said(self, name: str) -> str:
         """A field of the form, without blanks around it; empty where there is none."""
@@ -199,4 +207,9 @@ async def read_form(request: Request) -> Mapping[str, str]:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise HTTPException(400, "The form cannot be read.") from None
-    return {name: value[:MOST_CHARACTERS] for name, value in fields}
+    return {name: _storable(value) for name, value in fields}
+
+
+def _storable(text: str) -> str:
+    """Of a text that somebody sent, as much as may be asked for: PostgreSQL holds no NUL."""
+    return text[:MOST_CHARACTERS].replace("\0", "")

@@ -31,6 +31,11 @@ DONE = {
     "paused": "Paused. What is sold meanwhile is read, and waits.",
     "replayed": "It is handled anew.",
     "counted": "The order counts from now on.",
+    "asked-for": "Its channel is asked for it now; what it says counts.",
+    "replayed-some": "They are handled anew.",
+    "asked-for-some": "Their channels are asked for them now; what they say counts.",
+    "counted-some": "The orders count from now on.",
+    "retried-some": "The listings are looked at now.",
     "signed-out-everywhere": "Every other browser is signed out.",
 }
 """What a page says after a form was sent, by the word that the address carries: nobody else's text is shown."""

@@ -149,7 +149,7 @@ def notices_of(name: str, hooks: Hooks, topic: str, kept: bytes) -> Sequence[Not
             if isinstance(notice, Order):
                 problem = problem_of(notice)
                 if problem is not None:
-                    raise Unreadable(problem, account=name, order_id=_id_of(notice.order_id))
+                    raise Unreadable(problem, account=name, order_id=id_of(notice.order_id))
             elif isinstance(notice, Look):
                 if not _is_id(notice.order_id):
                     raise _broken(name, "the id of an order", notice.order_id)
@@ -203,7 +203,7 @@ def _sorted_out(page: OrderPage) -> OrderPage:
     for position, order in enumerate(page.orders):
         problem = _problem_of_entry(order)
         if problem is not None:
-            poison[position] = UnreadableOrder(_id_of(getattr(order, "order_id", None)), problem, b"")
+            poison[position] = UnreadableOrder(id_of(getattr(order, "order_id", None)), problem, b"")
     unreadable = [_unreadable(entry) for entry in page.unreadable]
     if not poison:
         return OrderPage(page.orders, page.cursor, page.more, unreadable)
@@ -220,7 +220,7 @@ def _unreadable(entry: Any) -> UnreadableOrder:
         return UnreadableOrder(None, f"what should be an order is {_named(entry)}", b"")
     reason: Any = entry.reason
     reason = reason if isinstance(reason, str) else _named(reason)
-    return UnreadableOrder(_id_of(entry.order_id), legible(reason[:LONGEST_REASON]), b"")
+    return UnreadableOrder(id_of(entry.order_id), legible(reason[:LONGEST_REASON]), b"")
 
 
 def _ref(entry: Any) -> OrderRef | UnreadableOrder:
@@ -265,7 +265,7 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _id_of(order_id: Any) -> str | None:
+def id_of(order_id: Any) -> str | None:
     """An order's id, as far as a row can be named by it: cut where it is too long, for a person to find it."""
     if not isinstance(order_id, str) or not order_id:
         return None

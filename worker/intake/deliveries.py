@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import LargeBinary, and_, bindparam, delete, func, or_, select, true, union_all, update
 
 from worker.store import AnyRow, Transaction
-from worker.store.bulk import in_chunks, insert_missing
+from worker.store.bulk import insert_missing, table_of
 from worker.store.tables import Delivery, DeliveryState
 
 
@@ -41,15 +41,28 @@ def claim_deliveries(transaction: Transaction, now: datetime, limit: int) -> Seq
 
 
 def finish_deliveries(
-    transaction: Transaction, ids: Collection[int], state: DeliveryState, outcome: str, now: datetime
+    transaction: Transaction, ended: Sequence[Mapping[str, Any]], state: DeliveryState, now: datetime
 ) -> None:
-    """These have been handled, or given up."""
-    for chunk in in_chunks(ids):
-        transaction.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(chunk))
-            .values(state=state, outcome=outcome, next_attempt_at=None, handled_at=now, attempts=Delivery.attempts + 1)
-        )
+    """These have been handled, or given up. Each mapping: `row`, `new_outcome`, and `new_order_id`, the order that it
+    tells of; None leaves what was known of that.
+    """
+    if not ended:
+        return
+    table = table_of(Delivery)
+    told = bindparam("new_order_id", type_=table.c.order_id.type)
+    transaction.execute(
+        update(table)
+        .where(table.c.id == bindparam("row"))
+        .values(
+            state=state,
+            outcome=bindparam("new_outcome"),
+            order_id=func.coalesce(told, table.c.order_id),
+            next_attempt_at=None,
+            handled_at=now,
+            attempts=table.c.attempts + 1,
+        ),
+        list(ended),
+    )
 
 
 def postpone_delivery(transaction: Transaction, delivery_row: int, until: datetime, outcome: str) -> None:
@@ -61,30 +74,70 @@ def postpone_delivery(transaction: Transaction, delivery_row: int, until: dateti
     )
 
 
-def list_deliveries(
-    transaction: Transaction, *, channel: str | None, state: DeliveryState | None, limit: int
+_SHOWN = (
+    Delivery.id,
+    Delivery.channel,
+    Delivery.topic,
+    Delivery.delivery_id,
+    Delivery.order_id,
+    Delivery.state,
+    Delivery.received_at,
+    Delivery.attempts,
+    Delivery.outcome,
+    Delivery.correlation_id,
+    Delivery.kept.is_not(None).label("has_body"),
+)
+
+
+def find_deliveries(
+    transaction: Transaction,
+    *,
+    channels: Collection[str] | None,
+    state: DeliveryState | None,
+    order_id: str | None,
+    until: datetime | None,
+    behind: tuple[datetime, int] | None,
+    limit: int,
 ) -> Sequence[AnyRow]:
-    """Newest first."""
-    statement = (
-        select(
-            Delivery.id,
-            Delivery.channel,
-            Delivery.topic,
-            Delivery.delivery_id,
-            Delivery.state,
-            Delivery.received_at,
-            Delivery.attempts,
-            Delivery.outcome,
-            Delivery.correlation_id,
-        )
-        .order_by(Delivery.id.desc())
+    """The latest first; `behind` is when the last one of a page was received, and its row. An order is looked for on
+    `channels`, which must be named then.
+    """
+    wanted: list[Any] = []
+    if until is not None:
+        wanted.append(Delivery.received_at <= until)
+    if behind is not None:
+        at, row = behind
+        wanted += [Delivery.received_at <= at, or_(Delivery.received_at < at, Delivery.id < row)]
+    if channels is not None:
+        wanted.append(Delivery.channel.in_(channels))
+    if order_id is not None:
+        wanted.append(Delivery.order_id == order_id)
+    # No index has the times alone: without a channel the latest of each state are taken.
+    states = list(DeliveryState) if channels is None and state is None else [state]
+    parts = [
+        select(*_SHOWN)
+        .where(*wanted, true() if each is None else Delivery.state == each)
+        .order_by(Delivery.received_at.desc(), Delivery.id.desc())
         .limit(limit)
-    )
-    if channel is not None:
-        statement = statement.where(Delivery.channel == channel)
-    if state is not None:
-        statement = statement.where(Delivery.state == state)
-    return transaction.execute(statement).all()
+        for each in states
+    ]
+    found = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    return transaction.execute(select(found).order_by(found.c.received_at.desc(), found.c.id.desc()).limit(limit)).all()
+
+
+def delivery(transaction: Transaction, row: int, most_bytes: int) -> AnyRow | None:
+    """One delivery, with the beginning of its body and the length of all of it."""
+    return transaction.execute(
+        select(
+            *_SHOWN,
+            Delivery.digest,
+            Delivery.raw,
+            Delivery.next_attempt_at,
+            Delivery.handled_at,
+            func.substr(Delivery.kept, 1, most_bytes, type_=LargeBinary).label("beginning"),
+            func.length(Delivery.kept).label("length"),
+        ).where(Delivery.id == row)
+    ).one_or_none()
 
 
 def replay_deliveries(transaction: Transaction, ids: Sequence[int], now: datetime) -> Sequence[AnyRow]:

@@ -148,9 +148,19 @@ class Fetcher:
             for row in rows:
                 done = row.looks + 1
                 repository.set_look(transaction, row.id, done, next_look(row.placed_at, done))
-                if row.counts and isinstance(self._channels.get(row.channel), Askable):
+                if row.counts and self.can_ask(row.channel):
                     repository.ask_for_fetch(transaction, row.channel, [row.order_id], now)
             return len(rows)
+
+    def can_ask(self, channel: str) -> bool:
+        """Whether a channel is configured that can be asked for an order."""
+        return isinstance(self._channels.get(channel), Askable)
+
+    def ask_again_in(self, transaction: Transaction, channel: str, order_id: str) -> bool:
+        """Have an order fetched now, on a person's word: what the channel says then counts as any snapshot does.
+        Returns False when the order is not known, or its channel cannot be asked.
+        """
+        return self.can_ask(channel) and repository.fetch_again(transaction, channel, order_id, self._clock.now())
 
     def accept(self, channel: str, order_id: str, by: str) -> bool:
         """Let a parked order count after all, on a person's word. Returns False when it is not parked.
@@ -162,7 +172,7 @@ class Fetcher:
 
     def accept_in(self, transaction: Transaction, channel: str, order_id: str, by: str) -> bool:
         """`accept`, inside the caller's transaction."""
-        fetch_at = self._clock.now() if isinstance(self._channels.get(channel), Askable) else None
+        fetch_at = self._clock.now() if self.can_ask(channel) else None
         accepted = repository.accept_parked_order(transaction, channel, order_id, by, fetch_at)
         if accepted:
             resolved = parked_order(channel, order_id, "").fingerprint

@@ -16,7 +16,7 @@ from connectors.errors import Unreadable
 from worker.alerts import Anomalies, Finding, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.intake import deliveries
-from worker.intake.boundary import ConnectorFailed, notices_of
+from worker.intake.boundary import ConnectorFailed, id_of, notices_of
 from worker.intake.findings import failure_reason
 from worker.intake.service import Intake
 from worker.store import Store, Transaction
@@ -146,24 +146,23 @@ class Inbox:
 
     def _handle(self, transaction: Transaction, rows: Sequence[Any]) -> None:
         batches: dict[str, _Batch] = defaultdict(_Batch)
-        outcomes: dict[str, list[int]] = defaultdict(list)
+        ended: list[dict[str, Any]] = []
         for row in rows:
             try:
-                outcome = self._read(row, batches[row.channel])
+                outcome, order_id = self._read(row, batches[row.channel])
             except ConnectorFailed:
                 # That may pass.
                 raise
             except Unreadable as error:
                 self._park(transaction, row, str(error), error.order_id)
                 continue
-            outcomes[outcome].append(row.id)
+            ended.append({"row": row.id, "new_outcome": outcome, "new_order_id": order_id})
         for channel, batch in batches.items():
             self._take(transaction, channel, batch)
-        now = self._clock.now()
-        for outcome, ids in outcomes.items():
-            deliveries.finish_deliveries(transaction, ids, DeliveryState.HANDLED, outcome, now)
+        deliveries.finish_deliveries(transaction, ended, DeliveryState.HANDLED, self._clock.now())
 
-    def _read(self, row: Any, batch: _Batch) -> str:
+    def _read(self, row: Any, batch: _Batch) -> tuple[str, str | None]:
+        """What a delivery comes to, and the order that it tells of, if it is one."""
         channel = self._channels.get(row.channel)
         if not isinstance(channel, Hooks):
             message = f"channel {row.channel} is not configured (any more); configure it, then replay this delivery"
@@ -172,6 +171,7 @@ class Inbox:
             raise Unreadable("its body was dropped after the configured time", account=row.channel)
         notices = notices_of(row.channel, channel, row.topic, bytes(row.kept))
         said = "nothing"
+        named = {notice.order_id for notice in notices if isinstance(notice, Order | Look)}
         for notice in notices:
             match notice:
                 case Order(order_id) if row.channel in self._sharing_a_secret:
@@ -189,7 +189,7 @@ class Inbox:
                     said = "access_ended"
                 case Ignored(reason):
                     said = f"ignored: {reason}"
-        return said
+        return said, named.pop() if len(named) == 1 else None
 
     def _take(self, transaction: Transaction, channel: str, batch: _Batch) -> None:
         self._intake.take_in(transaction, channel, batch.snapshots, {**batch.looks, **batch.told_by}, looks=batch.looks)
@@ -198,8 +198,8 @@ class Inbox:
             pull_tick(transaction, f"poll:{channel}", self._clock.now())
 
     def _park(self, transaction: Transaction, row: Any, reason: str, order_id: str | None = None) -> None:
-        now = self._clock.now()
-        deliveries.finish_deliveries(transaction, [row.id], DeliveryState.PARKED, reason, now)
+        ended = {"row": row.id, "new_outcome": reason, "new_order_id": id_of(order_id)}
+        deliveries.finish_deliveries(transaction, [ended], DeliveryState.PARKED, self._clock.now())
         of = "" if order_id is None else f", order {order_id}"
         self._anomalies.open_in(
             transaction,

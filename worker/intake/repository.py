@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, text, update
 
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, insert_rows, next_keys, table_of
@@ -209,6 +209,17 @@ def end_fetch(
     )
 
 
+def fetch_again(transaction: Transaction, channel: str, order_id: str, at: datetime) -> bool:
+    """Have an order fetched at `at`, with all its attempts before it. Returns False when it is not known."""
+    return bool(
+        transaction.execute(
+            update(OrderRow)
+            .where(OrderRow.channel == channel, OrderRow.order_id == order_id)
+            .values(fetch_at=at, fetch_attempts=0)
+        ).rowcount
+    )
+
+
 def park_order(transaction: Transaction, order_row: int, reason: str) -> None:
     transaction.execute(
         update(OrderRow)
@@ -254,13 +265,15 @@ def accept_parked_order(
     )
 
 
-def parked_orders(transaction: Transaction, channel: str | None) -> Sequence[AnyRow]:
+def parked_orders(transaction: Transaction, channel: str | None, limit: int | None) -> Sequence[AnyRow]:
+    """The one that was first seen first."""
+    # The condition of a partial index, written out: with a bound value the planner cannot know that it fits.
     statement = select(
         OrderRow.channel, OrderRow.order_id, OrderRow.placed_at, OrderRow.first_seen_at, OrderRow.reason
-    ).where(OrderRow.state == OrderState.PARKED)
+    ).where(text("orders.state = 'parked'"))
     if channel is not None:
         statement = statement.where(OrderRow.channel == channel)
-    return transaction.execute(statement.order_by(OrderRow.first_seen_at)).all()
+    return transaction.execute(statement.order_by(OrderRow.first_seen_at, OrderRow.id).limit(limit)).all()
 
 
 def strip_orders(transaction: Transaction, after: str, before: datetime, limit: int) -> str | None:

@@ -45,6 +45,7 @@ class Verb(StrEnum):
     HOLD_LIFTED = "hold-lifted"
     DELIVERY_REPLAYED = "delivery-replayed"
     ORDER_ACCEPTED = "order-accepted"
+    ORDER_ASKED_FOR = "order-asked-for"
 
 
 @dataclass(frozen=True, slots=True)

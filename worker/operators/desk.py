@@ -182,3 +182,11 @@ class Desk:
             if accepted:
                 self._actions.record_in(transaction, by, Verb.ORDER_ACCEPTED, "order", f"{channel}/{order_id}")
             return accepted
+
+    def fetch_order(self, channel: str, order_id: str, *, by: Actor) -> bool:
+        """See `Fetcher.ask_again_in`."""
+        with self._store.write() as transaction:
+            asked = self._fetcher.ask_again_in(transaction, channel, order_id)
+            if asked:
+                self._actions.record_in(transaction, by, Verb.ORDER_ASKED_FOR, "order", f"{channel}/{order_id}")
+            return asked

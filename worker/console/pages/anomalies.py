@@ -104,6 +104,7 @@ class AnomalyPages:
             {
                 "anomaly": anomaly,
                 "facts": _facts(anomaly.detail),
+                "delivery": anomaly.detail.get("delivery"),
                 "suspects": anomaly.detail.get("suspects", []),
                 "evidence": evidence,
                 "history": self._history(anomaly, actions),
@@ -113,7 +114,7 @@ class AnomalyPages:
         )
 
     def _asked_for(self, visit: Visit) -> AnomalyView:
-        anomaly = self._services.anomalies.get(visit.request.path_params["anomaly"])
+        anomaly = self._services.anomalies.get(visit.row("anomaly"))
         if anomaly is None:
             raise HTTPException(404)
         return anomaly
@@ -259,7 +260,7 @@ def _facts(detail: Mapping[str, Any]) -> Mapping[str, str]:
     return {
         name: f"{value:,}" if isinstance(value, int) else str(value)
         for name, value in detail.items()
-        if isinstance(value, str | int) and name != "operation"
+        if isinstance(value, str | int) and name not in {"operation", "delivery"}
     }
 
 

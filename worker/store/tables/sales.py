@@ -57,6 +57,8 @@ class Delivery(Base):
     handled_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(Words)
     """What came of it, in a word when handled, in a sentence when parked."""
+    order_id: Mapped[str | None] = mapped_column(Identifier)
+    """The order that it tells of, once it has been read; None where it tells of none, or of several."""
 
     __table_args__ = (
         UniqueConstraint("channel", "delivery_id", "digest"),
@@ -68,6 +70,13 @@ class Delivery(Base):
         ),
         Index("ix_deliveries_state_received_at", "state", "received_at"),
         Index("ix_deliveries_channel_received_at", "channel", "received_at"),
+        Index(
+            "ix_deliveries_order",
+            "channel",
+            "order_id",
+            postgresql_where=text("order_id IS NOT NULL"),
+            sqlite_where=text("order_id IS NOT NULL"),
+        ),
     )
 
 
@@ -103,6 +112,7 @@ class OrderRow(Base):
 
     __table_args__ = (
         UniqueConstraint("channel", "order_id"),
+        Index("ix_orders_channel_id", "channel", "id"),
         Index(
             "ix_orders_fetch_at",
             "fetch_at",

@@ -33,7 +33,7 @@ from worker.store.tables import (
 )
 
 NOW = datetime.now(UTC)
-GROUPS = ("links", "import", "channels", "holds", "anomalies", "deliveries", "operations")
+GROUPS = ("links", "import", "channels", "holds", "anomalies", "deliveries", "orders", "operations")
 READS = (
     ("status",),
     ("plan",),
