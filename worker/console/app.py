@@ -18,6 +18,7 @@ from worker.console.headers import SecurityHeaders
 from worker.console.pages.anomalies import AnomalyPages
 from worker.console.pages.errors import Errors
 from worker.console.pages.help import HelpPages
+from worker.console.pages.holds import HoldPages
 from worker.console.pages.listings import ListingPages
 from worker.console.pages.log import LogPage
 from worker.console.pages.overview import OverviewPage
@@ -57,6 +58,7 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     anomalies = AnomalyPages(services, rendering, rang)
     overview = OverviewPage(services, rendering, rang)
     listings = ListingPages(services, rendering, rang)
+    holds = HoldPages(services, rendering, rang)
     log = LogPage(services, rendering)
     helps = HelpPages(rendering)
 
@@ -77,6 +79,9 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/listings", door.shows(listings.search), methods=["GET"]),
             Route("/listing", door.shows(listings.show), methods=["GET"]),
             *(Route(f"/listing/{name}", door.does(page), methods=["POST"]) for name, page in listings.actions.items()),
+            Route("/holds", door.shows(holds.show), methods=["GET"]),
+            Route("/holds/plan", door.shows(holds.plan), methods=["GET"]),
+            *(Route(f"/holds/{name}", door.does(page), methods=["POST"]) for name, page in holds.actions.items()),
             Route("/log", door.shows(log.show), methods=["GET"]),
             Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),
