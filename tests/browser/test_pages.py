@@ -21,6 +21,8 @@ PAGES = {
     "negative-stock": "/anomalies/{negative-stock}",
     "listings": "/listings",
     "listing": "/listing?id=mug",
+    "holds": "/holds",
+    "plan": "/holds/plan?channel=shop",
     "log": "/log",
     "help": "/help/README",
 }
@@ -36,6 +38,8 @@ SAYS = {
     "negative-stock": "Stock below zero",
     "listings": "Something is wrong with these",
     "listing": "the total of listing mug is 12, not 13",
+    "holds": "Nothing is held",
+    "plan": "What would be written",
     "log": "operator added",
     "help": "Operating trueup",
 }
