@@ -196,6 +196,12 @@ class PolicySettings(Section):
     confirm_new_channels: bool = Field(
         True, description="a new channel first shows its plan and writes nothing until `trueup holds lift`"
     )
+    large_plan_listings: PositiveInt = Field(
+        500, description="listings; a channel that would change so many at once, not by trade, is held until confirmed"
+    )
+    large_plan_share: float = Field(
+        0.5, gt=0, le=1, description="the same as a share of the listings the channel is linked to, from 20 listings on"
+    )
 
 
 class ScheduleSettings(Section):

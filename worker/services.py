@@ -39,8 +39,10 @@ from worker.lanes import Threads
 from worker.operators import ActionLog, Desk, Operators, Sessions
 from worker.operators.passwords import Passwords
 from worker.reconcile.decide import Decisions
+from worker.reconcile.large import LargePlans
 from worker.reconcile.service import Policy, Reconciler
 from worker.reconcile.settle import Settler
+from worker.reconcile.size import Limits
 from worker.recovery.service import Recovery
 from worker.recovery.signs import Signs
 from worker.set_aside import SetAside
@@ -150,6 +152,9 @@ class Services:
         self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.accounts, self.channels, lease=lease)
         self.poller = Poller(store, clock, self.intake, self.anomalies, self.accounts, self.channels)
         self.settler = Settler(store, clock, self.marketplace, self.anomalies, self.holds, settle_after=settle_after)
+        self.large_plans = LargePlans(
+            clock, self.holds, self.anomalies, Limits(policy.large_plan_listings, policy.large_plan_share)
+        )
         self.reconciler = Reconciler(
             store,
             clock,
@@ -158,6 +163,7 @@ class Services:
             self.anomalies,
             self.holds,
             self.accounts,
+            self.large_plans,
             self.executor,
             Policy(
                 settle_after=settle_after,
@@ -237,7 +243,16 @@ class Services:
             feed_seconds=self.settings.schedule.feed_seconds if isinstance(self.marketplace, Feed) else None,
             poll_seconds=self.poll_seconds,
         )
-        self.desk = Desk(store, self.actions, self.decisions, self.anomalies, self.holds, self.inbox, self.fetcher)
+        self.desk = Desk(
+            store,
+            self.actions,
+            self.decisions,
+            self.anomalies,
+            self.holds,
+            self.large_plans,
+            self.inbox,
+            self.fetcher,
+        )
 
     def register_channels(self) -> None:
         """Make the configured channels known to the database; a new one starts in shadow. Idempotent."""

@@ -26,6 +26,8 @@ PAGES = {
     "work": "/work",
     "deliveries": "/deliveries",
     "delivery": "/deliveries/1",
+    "holds": "/holds",
+    "plan": "/holds/plan?channel=shop",
     "log": "/log",
     "help": "/help/README",
 }
@@ -55,6 +57,8 @@ SAYS = {
     "work": "long after it was placed",
     "deliveries": "Handle the ticked ones anew",
     "delivery": "reduced to what stock needs",
+    "holds": "Nothing is held",
+    "plan": "What would be written",
     "log": "operator added",
     "help": "Operating trueup",
 }

@@ -22,14 +22,16 @@ from tests.hostile import HostileChannel, raising
 from tests.world import CHANNEL, InTurn, NoOptions, World
 from worker.cli.look import _show_examined, _show_status
 from worker.holds.service import AS_CONFIGURED
+from worker.operators import Actor, Via
 from worker.services import Services
 from worker.status.channels import Channels, ChannelView, Condition
 from worker.status.doctor import Doctor
 from worker.store import Store
-from worker.store.tables import HoldReason, Tick
+from worker.store.tables import HoldReason, HoldScope, Tick
 from worker.tasks import Tasks
 
 NAMES = [f"shop-{number:03}" for number in range(300)]
+ANN = Actor("ann", Via.CONSOLE)
 
 
 class Timed(HostileChannel):
@@ -173,7 +175,7 @@ def test_how_each_channel_is(store: Store) -> None:
     for _ in range(4):
         many.tasks.poll()
         many.clock.advance(10)
-    services.holds.pause("shop-003", "moving", by="ann")
+    services.desk.pause(HoldScope.CHANNEL, "shop-003", by=ANN, reason="moving")
     found = many.look()
     assert found["shop-000"].condition is Condition.FINE
     assert (found["shop-001"].condition, found["shop-001"].why) == (Condition.PAUSED, AS_CONFIGURED)
@@ -187,7 +189,7 @@ def test_how_each_channel_is(store: Store) -> None:
 def test_a_pause_of_a_person_outlasts_restarts_and_that_of_the_configuration_ends_with_it(store: Store) -> None:
     many = Many(store, paused=frozenset({"shop-001", "shop-002"}))
     many.services.register_channels()
-    many.services.holds.pause("shop-003", "moving", by="ann")
+    many.services.desk.pause(HoldScope.CHANNEL, "shop-003", by=ANN, reason="moving")
 
     def paused() -> set[str]:
         return {hold.subject for hold in many.services.holds.list() if hold.reason is HoldReason.PAUSED}
@@ -197,8 +199,8 @@ def test_a_pause_of_a_person_outlasts_restarts_and_that_of_the_configuration_end
     assert paused() == {"shop-002", "shop-003"}
     many.rooms().register_channels()
     assert paused() == {"shop-003"}
-    assert many.services.holds.resume("shop-003", by="ann")
-    assert not many.services.holds.resume("shop-003", by="ann")
+    assert many.services.desk.lift(HoldScope.CHANNEL, "shop-003", by=ANN, only=HoldReason.PAUSED) == 1
+    assert many.services.desk.lift(HoldScope.CHANNEL, "shop-003", by=ANN, only=HoldReason.PAUSED) == 0
     assert paused() == set()
 
 
@@ -206,7 +208,7 @@ def test_what_a_paused_channel_sells_waits_and_counts_when_it_is_resumed_in_ever
     world.listing(total=10)
     world.link()
     another = world.rooms(world.store)
-    world.services.holds.pause(CHANNEL, "moving", by="ann")
+    world.services.desk.pause(HoldScope.CHANNEL, CHANNEL, by=ANN, reason="moving")
     order = world.channel.put("1", {"A": 3})
     world.deliver(order)
     world.channel.put("2", {"A": 1})
@@ -216,7 +218,7 @@ def test_what_a_paused_channel_sells_waits_and_counts_when_it_is_resumed_in_ever
             pass
     assert world.total() == 10
     assert [pair[1] for pair in world.pairs()] == [3, 1]
-    another.holds.resume(CHANNEL, by="ann")
+    another.desk.lift(HoldScope.CHANNEL, CHANNEL, by=ANN, only=HoldReason.PAUSED)
     world.reconcile()
     assert world.total() == 6
     world.assert_p1()

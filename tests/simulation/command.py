@@ -73,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--mutants", nargs="*", metavar="NAME", help="instead, look how soon broken variants are caught"
     )
-    parser.add_argument(
-        "--pairing", type=Pairing.of, default=MAIN, metavar="MARKETPLACE+SHOP", help=f"on what ({MAIN})"
-    )
+    parser.add_argument("--pairing", type=_pairing, default=MAIN, metavar="MARKETPLACE+SHOP", help=f"on what ({MAIN})")
     parser.add_argument("--pairings", action="store_true", help="play the seeds on every pairing, and print a table")
     parser.add_argument("--no-shrink", action="store_true", help="print a broken history as it is")
     asked = parser.parse_args(arguments)
@@ -87,6 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.seed is not None:
         return _one(Asked(asked.seed, asked.events, asked.pairing), shrinking=not asked.no_shrink)
     return _many(seeds, asked.events, asked.pairing, asked.jobs, keep_going=asked.keep_going)
+
+
+def _pairing(text: str) -> Pairing:
+    """As `Pairing.of`, whose words argparse would keep for itself."""
+    try:
+        return Pairing.of(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def _one(asked: Asked, *, shrinking: bool) -> int:

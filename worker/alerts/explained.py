@@ -195,6 +195,15 @@ EXPLANATIONS: Mapping[Kind, Explanation] = {
         "It tries again.",
         "Look at the listing on the marketplace.",
     ),
+    Kind.PLAN_TOO_LARGE: Explanation(
+        "A plan is too large",
+        "A channel asks for more at once than trade does: many old sales, many units given back, or half of the stock"
+        " of many listings.",
+        "It writes nothing for the channel, and goes on reading its sales.",
+        "Look at the plan on the page of holds. Confirm it if it is right; else mend its cause first: a link's start, a"
+        " file of orders, the shop.",
+        "large-plans",
+    ),
 }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from worker.cli.context import Config, Json, caller, channel_named, examples, opened
 from worker.cli.exits import CommandError, ExitCode
-from worker.cli.output import note, print_json, print_table, say
+from worker.cli.output import Marked, Mood, mood_of, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from worker.services import Services
@@ -28,14 +29,41 @@ State = Literal["new", "handled", "parked"]
 
 @holds.command("list", epilog=examples("trueup holds list", "trueup holds list --json"))
 def holds_list(config: Config = None, json: Json = False) -> None:
-    """The holds in force."""
+    """The holds in force and what lifts them, the plans that wait for a person's word, and the accounts that rest."""
+    from worker.status import HeldWork
+
     with opened(config) as services:
-        found = services.holds.list()
+        held = HeldWork(services.store, services.holds, services.breakers)
+        found, plans, resting = held.holds(), held.plans(), held.resting()
     if json:
-        print_json({"holds": found})
+        holds = [{**asdict(entry.hold), "lifted": entry.lifted} for entry in found]
+        print_json({"holds": holds, "plans": plans, "resting": resting})
         return
-    rows = [(hold.scope.value, hold.subject, hold.reason.value, hold.since, hold.until, hold.note) for hold in found]
-    print_table(("Scope", "Subject", "Reason", "Since", "Until", "Why"), rows, empty="Nothing is held.")
+    rows = [
+        (
+            entry.hold.scope.value,
+            entry.hold.subject,
+            Marked(entry.hold.reason.value, Mood.ODD),
+            entry.hold.since,
+            entry.hold.until,
+            entry.hold.note,
+            entry.lifted,
+        )
+        for entry in found
+    ]
+    print_table(("Scope", "Subject", "Reason", "Since", "Until", "Why", "Lifted by"), rows, empty="Nothing is held.")
+    if plans:
+        print_table(
+            ("Channel", "Listings", "To take", "To give back"),
+            [(plan.channel, plan.size.listings, plan.size.to_take, plan.size.to_give_back) for plan in plans],
+            title="Plans that wait for a word: `trueup plan --channel NAME`, then `trueup holds lift channel NAME`",
+        )
+    if resting:
+        print_table(
+            ("Account", "Is a", "Tried again"),
+            [(account.name, account.scope.value, account.until) for account in resting],
+            title="Accounts that do not answer",
+        )
 
 
 @holds.command(
@@ -53,7 +81,7 @@ def holds_lift(
 ) -> None:
     """Lift holds; what waited behind them is written from then on.
 
-    This is how a new channel in shadow is confirmed, after a look at `trueup plan`.
+    This is how a new channel in shadow, or a plan that is too large, is confirmed, after a look at `trueup plan`.
     """
     from worker.store.tables import HoldReason, HoldScope
 
@@ -125,7 +153,7 @@ def anomalies_list(
             (
                 entry.id,
                 entry.kind,
-                entry.severity.value,
+                Marked(entry.severity.value, mood_of(entry.kind)),
                 entry.state.value,
                 entry.occurrences,
                 entry.last_seen_at,

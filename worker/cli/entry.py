@@ -42,7 +42,6 @@ app = typer.Typer(
     help="Keeps a marketplace's stock true: every sale on another channel takes effect on it exactly once.",
     epilog=f"{EXIT_CODES}\n\n" + examples("trueup demo", "trueup init && trueup doctor && trueup run"),
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     # Local variables may hold secrets: an unexpected error shows Python's plain traceback.
     pretty_exceptions_enable=False,
@@ -73,7 +72,10 @@ app.command(rich_help_panel=SERVE, epilog=examples("trueup web --config trueup.t
     serving.web
 )
 
-app.command(rich_help_panel=LOOK, epilog=examples("trueup status", "trueup status --check --json"))(look.status)
+app.command(
+    rich_help_panel=LOOK,
+    epilog=examples("trueup status", "trueup status --watch --every 5", "trueup status --check --json"),
+)(look.status)
 app.command(
     rich_help_panel=LOOK,
     epilog=examples("trueup plan", "trueup plan --channel acme-shop --fresh", "trueup plan --json"),

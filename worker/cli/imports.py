@@ -52,7 +52,7 @@ def orders(
         source = services.channels[channel_named(services, channel)]
         if not isinstance(source, OrderFiles):
             raise CommandError(f"The connector of channel {channel!r} reads no files of orders; `standard` does.")
-        with progress("lines") as move:
+        with progress("lines", _lines_of(stream)) as move:
             try:
                 result = services.importer.import_orders(channel, source, stream, dry_run=dry_run, on_line=move)
             except Unreadable as error:
@@ -84,9 +84,17 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
                 return
             with tempfile.TemporaryFile() as copy:
                 shutil.copyfileobj(stream, copy)
+                copy.seek(0)
                 yield copy
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _lines_of(stream: BinaryIO) -> int:
+    """How many there are; the file is read once for it, and stands at its beginning again."""
+    lines = sum(1 for _ in stream)
+    stream.seek(0)
+    return lines
 
 
 def _show(result: Imported) -> None:

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from worker.cli.context import Config, Json, channel_named, load_settings, opened
-from worker.cli.exits import ExitCode
-from worker.cli.output import ago, note, print_json, print_table, progress, say, shown, summed_up
+from worker.cli.exits import CommandError, ExitCode
+from worker.cli.output import (
+    Marked,
+    Mood,
+    ago,
+    laid_out,
+    marked,
+    mood_of,
+    note,
+    print_json,
+    print_table,
+    progress,
+    say,
+    show,
+    shown,
+    summed_up,
+)
+from worker.cli.output import watch as watched
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from worker.status import ListingPreview, Status
     from worker.status.doctor import Examined
     from worker.status.overview import Reading
@@ -27,6 +46,8 @@ ROWS_SHOWN = 20
 
 def status(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless the stock is true.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(help="With --watch: seconds from one look to the next.", min=0.2)] = 2.0,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -34,7 +55,15 @@ def status(
 
     Asks the database alone: no vendor is called.
     """
+    if watch and (json or check):
+        raise CommandError("--watch is for people and does not end: leave out --json and --check.")
+    if watch and not sys.stdout.isatty():
+        raise CommandError("--watch needs a terminal. `trueup status --json` is for programs.")
     with opened(config) as services:
+        if watch:
+            # What it costs to count every listing is not spent again and again.
+            watched(lambda: _live_status(services.overview.now(count_listings=False)), every_seconds=every)
+            return
         found = services.overview.now()
     if json:
         print_json(found)
@@ -45,13 +74,26 @@ def status(
 
 
 def _show_status(found: Status) -> None:
-    say("The stock is true." if found.stock_is_true else "The stock is not known to be true:")
-    for reason in found.reasons:
-        say(f"  - {reason}")
-    say("")
+    show(*_status_lines(found))
+
+
+def _live_status(found: Status) -> RenderableType:
+    from rich.console import Group
+
+    return Group(marked(f"{shown(found.at)}, Ctrl-C ends this."), *_status_lines(found))
+
+
+def _status_lines(found: Status) -> Iterator[RenderableType]:
+    if found.stock_is_true:
+        yield marked("The stock is true.", Mood.GOOD)
+    else:
+        yield marked("The stock is not known to be true:", Mood.BAD)
+    yield from (marked(f"  - {reason}") for reason in found.reasons)
+    yield marked("")
     unsettled = found.operations_prepared + found.operations_unknown
+    known = "" if found.listings is None else f"{found.listings}, "
     facts = [
-        ("Listings", f"{found.listings}, {found.listings_below_zero} below zero, {found.closed_by_us} closed by us"),
+        ("Listings", f"{known}{found.listings_below_zero} below zero, {found.closed_by_us} closed by us"),
         ("Last sweep", ago(found.last_swept_at, found.at)),
         ("Writes not settled", f"{unsettled}, oldest {ago(found.oldest_unsettled_at, found.at)}" if unsettled else "0"),
         (
@@ -65,38 +107,39 @@ def _show_status(found: Status) -> None:
         ("Units without a link", str(found.unlinked_units)),
         ("Alerts to send", str(found.alerts_unsent)),
     ]
-    print_table(("What", "Now"), facts)
+    yield laid_out(("What", "Now"), facts)
     pending = sorted(found.pending, key=lambda row: -(row.to_take + row.to_give_back))
     rows = [(row.channel, row.to_take, row.to_give_back, row.listings) for row in pending[:ROWS_SHOWN]]
-    print_table(("Channel", "To take", "To give back", "Listings"), rows, title="Pending units")
-    _say_of_more(len(pending), "channels with fewer")
+    yield laid_out(("Channel", "To take", "To give back", "Listings"), rows, title="Pending units")
+    yield from _of_more(len(pending), "channels with fewer")
     # Of many, those that are worth a look: late ones, the longest first.
     read = sorted(found.readings, key=_worst_first)
     readings = [
-        (reading.name, ago(reading.current_at, found.at), "late" if reading.late else "")
+        (reading.name, ago(reading.current_at, found.at), Marked("late", Mood.BAD) if reading.late else "")
         for reading in (found.readings if len(read) <= ROWS_SHOWN else read[:ROWS_SHOWN])
     ]
-    print_table(("Feed or channel", "Read to its head", ""), readings, title="Read")
+    yield laid_out(("Feed or channel", "Read to its head", ""), readings, title="Read")
     late = sum(reading.late for reading in read)
-    _say_of_more(len(read), f"read more lately; {late} of all {len(read)} are late")
+    yield from _of_more(len(read), f"read more lately; {late} of all {len(read)} are late")
     holds = [
-        (hold.reason.value, f"{hold.scope.value} {hold.subject}", hold.since, hold.note)
+        (Marked(hold.reason.value, Mood.ODD), f"{hold.scope.value} {hold.subject}", hold.since, hold.note)
         for hold in found.holds[:ROWS_SHOWN]
     ]
-    print_table(("Hold", "On", "Since", "Why"), holds, title="Holds")
-    _say_of_more(
+    yield laid_out(("Hold", "On", "Since", "Why"), holds, title="Holds")
+    yield from _of_more(
         len(found.holds), f"in all {summed_up(hold.reason.value for hold in found.holds)}: `trueup holds list`"
     )
-    print_table(("Kind", "Unresolved"), sorted(found.anomalies.items()), title="Anomalies")
+    anomalies = [(Marked(kind, mood_of(kind)), count) for kind, count in sorted(found.anomalies.items())]
+    yield laid_out(("Kind", "Unresolved"), anomalies, title="Anomalies")
 
 
 def _worst_first(reading: Reading) -> tuple[bool, float]:
     return not reading.late, -math.inf if reading.lag_seconds is None else -reading.lag_seconds
 
 
-def _say_of_more(rows: int, of_them: str) -> None:
+def _of_more(rows: int, of_them: str) -> Iterator[RenderableType]:
     if rows > ROWS_SHOWN:
-        say(f"… and {rows - ROWS_SHOWN} more, {of_them}.\n")
+        yield marked(f"… and {rows - ROWS_SHOWN} more, {of_them}.\n")
 
 
 def plan(
@@ -111,7 +154,8 @@ def plan(
 ) -> None:
     """What would be sent to the marketplace, and why, per listing with its order lines. Nothing is written.
 
-    Channels in shadow are counted in: look here, then confirm them with `trueup holds lift channel NAME`.
+    Channels in shadow or with a plan that is too large are counted in: look here, then confirm them with
+    `trueup holds lift channel NAME`.
     """
     from worker.status import Preview
 
@@ -183,7 +227,7 @@ def _show_examined(found: Sequence[Examined]) -> None:
             (
                 entry.subject,
                 entry.check.name,
-                "ok" if entry.check.ok else "FAILED",
+                Marked("ok", Mood.GOOD) if entry.check.ok else Marked("FAILED", Mood.BAD),
                 entry.check.detail,
                 entry.check.remedy,
             )

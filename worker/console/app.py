@@ -19,6 +19,7 @@ from worker.console.pages.anomalies import AnomalyPages
 from worker.console.pages.deliveries import DeliveryPages
 from worker.console.pages.errors import Errors
 from worker.console.pages.help import HelpPages
+from worker.console.pages.holds import HoldPages
 from worker.console.pages.listings import ListingPages
 from worker.console.pages.log import LogPage
 from worker.console.pages.orders import OrderPages
@@ -63,6 +64,7 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     orders = OrderPages(services, rendering, rang)
     work = WorkPage(services, rendering, rang)
     deliveries = DeliveryPages(services, rendering, rang)
+    holds = HoldPages(services, rendering, rang)
     log = LogPage(services, rendering)
     helps = HelpPages(rendering)
 
@@ -92,6 +94,9 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/deliveries/replay", door.does(deliveries.replay_some), methods=["POST"]),
             Route("/deliveries/{delivery:int}", door.shows(deliveries.show), methods=["GET"]),
             Route("/deliveries/{delivery:int}/replay", door.does(deliveries.replay), methods=["POST"]),
+            Route("/holds", door.shows(holds.show), methods=["GET"]),
+            Route("/holds/plan", door.shows(holds.plan), methods=["GET"]),
+            *(Route(f"/holds/{name}", door.does(page), methods=["POST"]) for name, page in holds.actions.items()),
             Route("/log", door.shows(log.show), methods=["GET"]),
             Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),

@@ -28,6 +28,7 @@ DONE = {
     "accepted": "The marketplace's number stands. Nothing is pending on this listing any more.",
     "retried": "The listing is looked at now.",
     "lifted": "The hold is lifted. What waited is written from now on.",
+    "confirmed": "The plan is confirmed. It is written from now on.",
     "paused": "Paused. What is sold meanwhile is read, and waits.",
     "replayed": "It is handled anew.",
     "counted": "The order counts from now on.",

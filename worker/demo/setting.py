@@ -55,6 +55,9 @@ counted_from = {counted_from}
 [policy]
 settle_after_seconds = {settle_after}
 close_after_seconds = {close_after}
+# A month of sales and returns in some minutes looks like an accident.
+large_plan_listings = 1_000_000
+large_plan_share = 1.0
 
 [schedule]
 feed_seconds = {feed}

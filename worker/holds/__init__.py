@@ -1,5 +1,5 @@
 """Holds: the one mechanism for "do not write"."""
 
-from worker.holds.service import ActiveHolds, Holds, HoldView
+from worker.holds.service import CONFIRMED_BY_A_PERSON, ActiveHolds, Holds, HoldView
 
-__all__ = ["ActiveHolds", "HoldView", "Holds"]
+__all__ = ["CONFIRMED_BY_A_PERSON", "ActiveHolds", "HoldView", "Holds"]

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, bindparam, or_, select, update
 
-from worker.store import AnyRow, Transaction
+from worker.store import AnyRow, Transaction, cursors
 from worker.store.bulk import in_chunks, insert_missing
-from worker.store.tables import Hold, HoldReason, HoldScope, ListingRow, Pair, RemoteAdjustmentRow
+from worker.store.tables import Cursor, Hold, HoldReason, HoldScope, ListingRow, Pair, RemoteAdjustmentRow
 
-# Asked more often than anything else, so built once.
-_ACTIVE = (
-    select(Hold.id, Hold.reason, Hold.scope, Hold.subject, Hold.note, Hold.since, Hold.until)
-    .where(Hold.lifted_at.is_(None), or_(Hold.until.is_(None), Hold.until > bindparam("now")))
-    .order_by(Hold.since, Hold.id)
+_IN_FORCE = select(Hold.id, Hold.reason, Hold.scope, Hold.subject, Hold.note, Hold.since, Hold.until).where(
+    Hold.lifted_at.is_(None), or_(Hold.until.is_(None), Hold.until > bindparam("now"))
 )
+# Asked more often than anything else, so built once.
+_ACTIVE = _IN_FORCE.order_by(Hold.since, Hold.id)
 
 
 def active(transaction: Transaction, now: datetime) -> Sequence[AnyRow]:
     return transaction.execute(_ACTIVE, {"now": now}).all()
+
+
+def find(
+    transaction: Transaction,
+    now: datetime,
+    *,
+    reasons: Collection[HoldReason],
+    scope: HoldScope | None,
+    after: int | None,
+    limit: int | None,
+) -> Sequence[AnyRow]:
+    """Those in force for one of these reasons, by id."""
+    statement = _IN_FORCE.where(Hold.reason.in_(reasons)).order_by(Hold.id).limit(limit)
+    if scope is not None:
+        statement = statement.where(Hold.scope == scope)
+    if after is not None:
+        statement = statement.where(Hold.id > after)
+    return transaction.execute(statement, {"now": now}).all()
 
 
 def place(
@@ -110,6 +127,23 @@ def is_held(
     """Whether there is a hold to lift."""
     statement = select(Hold.id).where(*_active_on(reason, scope, subject, note))
     return transaction.scalar(statement.limit(1)) is not None
+
+
+def _let_through(channel: str) -> str:
+    """Of the row in `cursors` that says up to what size a channel's plan has been seen."""
+    return f"let-through:{channel}"
+
+
+def let_through(transaction: Transaction, channel: str, listings: int, now: datetime) -> None:
+    """Note that a plan for so many listings of the channel has been seen."""
+    cursors.move_cursor(transaction, _let_through(channel), str(listings), now, current=False)
+
+
+def last_let_through(transaction: Transaction, channel: str) -> AnyRow | None:
+    """How many listings, as text, and when."""
+    return transaction.execute(
+        select(Cursor.value, Cursor.moved_at).where(Cursor.name == _let_through(channel))
+    ).one_or_none()
 
 
 def lock_waiting(transaction: Transaction, *, scope: HoldScope, subject: str) -> Sequence[str]:

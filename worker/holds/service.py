@@ -15,13 +15,23 @@ from connectors.clock import Clock
 from worker.alerts import Anomalies, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import repository
-from worker.store import Store, Transaction
+from worker.store import AnyRow, Store, Transaction
 from worker.store.tables import HoldReason, HoldScope
 
 log = structlog.get_logger(__name__)
 
+CONFIRMED_BY_A_PERSON = (HoldReason.SHADOW, HoldReason.PLAN_TOO_LARGE)
+"""These hold a channel until somebody has seen its plan."""
 AS_CONFIGURED = "paused in the configuration"
 """The note of a pause that ends when the configuration no longer asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetThrough:
+    """What waited for a channel when a hold was lifted from it: that much is written without asking again."""
+
+    listings: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +119,22 @@ class Holds:
         with self._store.read() as transaction:
             return self._views(transaction)
 
+    def find(
+        self,
+        *,
+        reasons: Collection[HoldReason] = tuple(HoldReason),
+        scope: HoldScope | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> Sequence[HoldView]:
+        """Those in force for one of these reasons, by id, behind the one with the id `after`."""
+        with self._store.read() as transaction:
+            return _viewed(
+                repository.find(transaction, self._clock.now(), reasons=reasons, scope=scope, after=after, limit=limit)
+            )
+
     def _views(self, transaction: Transaction) -> Sequence[HoldView]:
-        rows = repository.active(transaction, self._clock.now())
-        return [HoldView(**row._mapping) for row in rows]  # noqa: SLF001  public, whatever its name
+        return _viewed(repository.active(transaction, self._clock.now()))
 
     def place_in(
         self,
@@ -158,9 +181,22 @@ class Holds:
         if lifted:
             if scope is HoldScope.LISTING and reason in {None, HoldReason.ORPHAN, HoldReason.RESTORED}:
                 self._let_stand(transaction, subject, by)
+            if scope is HoldScope.CHANNEL:
+                repository.let_through(transaction, subject, len(waiting), now)
+                if reason in {None, HoldReason.PLAN_TOO_LARGE}:
+                    self._anomalies.resolve_in(
+                        transaction,
+                        [fingerprint(Kind.PLAN_TOO_LARGE, channel=subject)],
+                        f"the plan was confirmed by {by}",
+                    )
             repository.wake(transaction, waiting, now)
             log.info("hold_lifted", scope=scope.value, subject=subject, by=by)
         return lifted
+
+    def let_through_in(self, transaction: Transaction, channel: str) -> LetThrough | None:
+        """What was let through when a hold was last lifted from the channel; None when none ever was."""
+        row = repository.last_let_through(transaction, channel)
+        return None if row is None else LetThrough(int(row.value), row.moved_at)
 
     def _let_stand(self, transaction: Transaction, listing_id: str, by: str) -> None:
         """Adjustments that fit no operation were the reason, and somebody has looked at them: they stand as they are,
@@ -180,18 +216,9 @@ class Holds:
 
     # --- pauses -----------------------------------------------------------------------------------------------
 
-    def pause(self, channel: str, why: str, *, by: str) -> None:
-        """Write nothing for a channel until somebody resumes it. Its sales are taken in all the same. Idempotent."""
-        with self._store.write() as transaction:
-            self.pause_in(transaction, HoldScope.CHANNEL, channel, why, by=by)
-
     def pause_in(self, transaction: Transaction, scope: HoldScope, subject: str, why: str, *, by: str) -> None:
-        """`pause`, for anything that can be held, inside the caller's transaction."""
+        """Write nothing for it until somebody lifts the hold. What is sold is taken in all the same. Idempotent."""
         self.place_in(transaction, HoldReason.PAUSED, scope, subject, f"{why} (paused by {by})")
-
-    def resume(self, channel: str, *, by: str) -> bool:
-        """End a pause; what waited is due at once. Returns False when the channel was not paused."""
-        return bool(self.lift(HoldScope.CHANNEL, channel, by=by, reason=HoldReason.PAUSED))
 
     def pause_as_configured_in(self, transaction: Transaction, channels: Collection[str]) -> None:
         """Pause these, and let go on whom the configuration paused before. A person's pause is a person's to end."""
@@ -209,3 +236,7 @@ class Holds:
         """`lift_in` in a transaction of its own."""
         with self._store.write() as transaction:
             return self.lift_in(transaction, scope, subject, by=by, reason=reason)
+
+
+def _viewed(rows: Sequence[AnyRow]) -> Sequence[HoldView]:
+    return [HoldView(**row._mapping) for row in rows]  # noqa: SLF001  public, whatever its name

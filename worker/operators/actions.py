@@ -43,6 +43,7 @@ class Verb(StrEnum):
     ANOMALY_RESOLVED = "anomaly-resolved"
     PAUSED = "paused"
     HOLD_LIFTED = "hold-lifted"
+    PLAN_CONFIRMED = "plan-confirmed"
     DELIVERY_REPLAYED = "delivery-replayed"
     ORDER_ACCEPTED = "order-accepted"
     ORDER_ASKED_FOR = "order-asked-for"

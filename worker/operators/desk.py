@@ -6,13 +6,16 @@ The rules are those of the rooms that are called; the command line and the conso
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from worker.alerts import Anomalies
-from worker.holds import Holds
+from worker.holds import CONFIRMED_BY_A_PERSON, Holds
 from worker.intake.fetch import Fetcher
 from worker.intake.inbox import Inbox
 from worker.operators.actions import ActionLog, Actor, Verb
-from worker.reconcile.decide import Decision, Decisions, OperationView
+from worker.reconcile.decide import Decision, DecisionRefusedError, Decisions, OperationView
+from worker.reconcile.large import LargePlans
+from worker.reconcile.size import PlanSize
 from worker.store import Store, Transaction
 from worker.store.tables import AnomalyState, HoldReason, HoldScope, OperationState
 
@@ -27,6 +30,7 @@ class Desk:
         decisions: Decisions,
         anomalies: Anomalies,
         holds: Holds,
+        large_plans: LargePlans,
         inbox: Inbox,
         fetcher: Fetcher,
     ) -> None:
@@ -35,6 +39,7 @@ class Desk:
         self._decisions = decisions
         self._anomalies = anomalies
         self._holds = holds
+        self._large_plans = large_plans
         self._inbox = inbox
         self._fetcher = fetcher
 
@@ -159,6 +164,35 @@ class Desk:
                     reason=reason,
                     before={"held": before},
                     after={"held": kept},
+                )
+            return lifted
+
+    def confirm_plan(self, channel: str, shown: PlanSize, *, by: Actor) -> int:
+        """Let the plan of a channel through that somebody was shown in this size: lift what holds it until then (it is
+        new, or its plan is too large), and nothing else. Returns how many holds that were.
+
+        Raises `DecisionRefusedError` when the plan has outgrown what was shown.
+        """
+        with self._store.write() as transaction:
+            before = self._reasons(transaction, HoldScope.CHANNEL, channel)
+            now = self._large_plans.size_in(transaction, channel)
+            if not now.is_as_shown(shown):
+                message = f"The plan of {channel} has grown since it was shown: {now}. Look at it again."
+                raise DecisionRefusedError(message)
+            lifted = sum(
+                self._holds.lift_in(transaction, HoldScope.CHANNEL, channel, by=by.name, reason=reason)
+                for reason in CONFIRMED_BY_A_PERSON
+            )
+            if lifted:
+                left = [held for held in before if held not in [reason.value for reason in CONFIRMED_BY_A_PERSON]]
+                self._actions.record_in(
+                    transaction,
+                    by,
+                    Verb.PLAN_CONFIRMED,
+                    HoldScope.CHANNEL.value,
+                    channel,
+                    before={"held": before},
+                    after={"held": left, **asdict(now)},
                 )
             return lifted
 

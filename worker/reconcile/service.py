@@ -27,6 +27,7 @@ from worker.holds import Holds
 from worker.holds.accounts import Accounts
 from worker.reconcile import findings, leases, repository
 from worker.reconcile.answers import Answers, Counts
+from worker.reconcile.large import LargePlans
 from worker.reconcile.logs import LATE_FOR
 from worker.reconcile.planning import Item, Planner, Record
 from worker.reconcile.repository import Intent
@@ -65,6 +66,7 @@ class Reconciler:
         anomalies: Anomalies,
         holds: Holds,
         accounts: Accounts,
+        large_plans: LargePlans,
         executor: Executor,
         policy: Policy,
         *,
@@ -78,6 +80,7 @@ class Reconciler:
         self._anomalies = anomalies
         self._holds = holds
         self._accounts = accounts
+        self._large_plans = large_plans
         self._executor = executor
         self._policy = policy
         self._name = marketplace_name
@@ -244,6 +247,9 @@ class Reconciler:
             rows = repository.facts(transaction, [item.listing_id for item in items])
             holds = self._holds.active_in(transaction)
             due = repository.due_pairs(transaction, list(rows), holds.held_channels())
+            if due and (judged := self._large_plans.judge_in(transaction, due, holds)) is not holds:
+                holds = judged
+                due = repository.due_pairs(transaction, list(rows), holds.held_channels())
             intents: list[Intent] = []
             for item in items:
                 item.operation_id, item.intent, item.plan = None, None, None

@@ -24,6 +24,7 @@ class Condition(StrEnum):
     LATE = "not read lately"
     PAUSED = "paused"
     HELD = "held"
+    PLAN_TOO_LARGE = "plan too large"
     SHADOW = "in shadow"
     WELL = "well"
 
@@ -97,6 +98,7 @@ def _condition(holds: Sequence[HoldView], reading: Reading | None, rests_until: 
         (rests_until is not None or HoldReason.BREAKER in reasons, Condition.SILENT),
         (reading is not None and reading.late, Condition.LATE),
         (HoldReason.PAUSED in reasons, Condition.PAUSED),
+        (HoldReason.PLAN_TOO_LARGE in reasons, Condition.PLAN_TOO_LARGE),
         (HoldReason.SHADOW in reasons, Condition.SHADOW),
         (bool(reasons), Condition.HELD),
     )

@@ -26,6 +26,7 @@ class Condition(StrEnum):
     NOT_ANSWERING = "does not answer"
     PAUSED = "paused"
     SHADOW = "shadow"
+    PLAN_TOO_LARGE = "plan too large"
     LATE = "late"
     FINE = "fine"
 
@@ -91,6 +92,8 @@ class Channels:
                 condition, why, since = Condition.PAUSED, hold.note, hold.since
             elif (hold := held.get((name, HoldReason.SHADOW))) is not None:
                 condition, why, since = Condition.SHADOW, hold.note, hold.since
+            elif (hold := held.get((name, HoldReason.PLAN_TOO_LARGE))) is not None:
+                condition, why, since = Condition.PLAN_TOO_LARGE, hold.note, hold.since
             elif seen is not None and seen.late:
                 condition, why, since = Condition.LATE, "its orders have not been read lately", seen.current_at
             views.append(

@@ -1,7 +1,8 @@
 """What would be sent to the marketplace, and why, without sending it.
 
-The same pure plan as the real pass, over the same pairs; only channels in shadow are counted in, because what they
-would do is what one wants to see before confirming them. Never writes.
+The same pure plan as the real pass, over the same pairs; only channels that wait for a person's word (in shadow, or
+with a plan that is too large) are counted in, because what they would do is what one wants to see before confirming
+them. Never writes.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from itertools import groupby
 
 from connectors.contract import UNDEFINED, Listing, ListingState, Marketplace, StockKind
 from connectors.errors import NotFound
-from worker.holds import ActiveHolds, Holds, HoldView
+from worker.holds import CONFIRMED_BY_A_PERSON, ActiveHolds, Holds, HoldView
 from worker.reconcile.plan import DuePair, plan
 from worker.status import repository
 from worker.store import AnyRow, Store
-from worker.store.tables import HoldReason, HoldScope
+from worker.store.tables import HoldScope
 
 
 class Step(StrEnum):
@@ -96,16 +97,19 @@ class Preview:
         channel: str | None = None,
         listing_id: str | None = None,
         fresh: bool = False,
+        after: str | None = None,
+        limit: int | None = None,
         on_read: Callable[[int, int], None] = lambda read, of: None,
     ) -> Sequence[ListingPreview]:
-        """The plan of every listing with pending units, or of those a channel (or an id) names.
+        """The plan of every listing with pending units, or of those a channel (or an id) names, by id; of at most
+        `limit` listings, those behind `after`.
 
         `fresh` reads each listing first (one call each; `on_read` is told how many of how many) and keeps nothing of
         it.
         Raises what the connector raises.
         """
         with self._store.read() as transaction:
-            rows = repository.pending_pairs(transaction, channel, listing_id)
+            rows = repository.pending_pairs(transaction, channel, listing_id, after=after, limit=limit)
             pairs = {name: list(group) for name, group in groupby(rows, key=lambda row: row.listing_id)}
             listings = repository.listings(transaction, pairs)
             unsettled = repository.open_operations(transaction, pairs)
@@ -143,11 +147,11 @@ def _previewed(
     kind = row.stock_kind if read is None else read.stock.kind
     counted = kind is StockKind.COUNTED
     total = row.total if read is None else (read.stock.total if counted else None)
-    # Shadow keeps no pair out of the plan: the plan is what it is for.
+    # What waits for a word keeps no pair out of the plan: the plan is what it is for.
     kept_back = {
         view.subject: view.reason.value
         for view in views
-        if view.scope is HoldScope.CHANNEL and view.reason is not HoldReason.SHADOW
+        if view.scope is HoldScope.CHANNEL and view.reason not in CONFIRMED_BY_A_PERSON
     }
     counting = [pair for pair in pairs if pair.channel not in kept_back]
     due = [DuePair(pair.id, _due(pair), pair.placed_at) for pair in counting]
@@ -180,12 +184,16 @@ def _previewed(
         why = _because(owed, returned, short, waiting)
     holds = ActiveHolds(views)
     hold = holds.on_listing(row.listing_id)
-    shadows = sorted({pair.channel for pair in counting if holds.on_channel(pair.channel) is not None})
+    waiting_for_a_word = {
+        pair.channel: on_channel.reason.value
+        for pair in counting
+        if (on_channel := holds.on_channel(pair.channel)) is not None
+    }
     held = None
     if hold is not None:
         held = f"{hold.reason.value} hold on {hold.scope.value} {hold.subject}"
-    elif shadows:
-        held = f"shadow: {', '.join(shadows)}"
+    elif waiting_for_a_word:
+        held = ", ".join(f"{reason}: {channel}" for channel, reason in sorted(waiting_for_a_word.items()))
     return ListingPreview(
         listing_id=row.listing_id,
         title=row.title,

@@ -121,8 +121,12 @@ def unsent_alerts(transaction: Transaction) -> int:
 # --- the plan ---------------------------------------------------------------------------------------------------
 
 
-def pending_pairs(transaction: Transaction, channel: str | None, listing_id: str | None) -> Sequence[AnyRow]:
-    """Pairs with pending units and their order lines, by listing, in the order they were placed."""
+def pending_pairs(
+    transaction: Transaction, channel: str | None, listing_id: str | None, *, after: str | None, limit: int | None
+) -> Sequence[AnyRow]:
+    """Pairs with pending units and their order lines, by listing, in the order they were placed. `after` and `limit`
+    are about listings: these are whole.
+    """
     statement = (
         select(
             Pair.id,
@@ -144,9 +148,13 @@ def pending_pairs(transaction: Transaction, channel: str | None, listing_id: str
     )
     if listing_id is not None:
         statement = statement.where(Pair.listing_id == listing_id)
-    if channel is not None:
+    if channel is not None or after is not None or limit is not None:
         # Whole listings: what other channels sold of them belongs to the same write.
-        concerned = select(Pair.listing_id).where(PENDING, Pair.channel == channel)
+        concerned = select(Pair.listing_id).where(PENDING).distinct().order_by(Pair.listing_id).limit(limit)
+        if channel is not None:
+            concerned = concerned.where(Pair.channel == channel)
+        if after is not None:
+            concerned = concerned.where(Pair.listing_id > after)
         statement = statement.where(Pair.listing_id.in_(concerned))
     return transaction.execute(statement).all()
 
