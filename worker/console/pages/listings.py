@@ -24,6 +24,7 @@ CAUSES = {
     Cause.OURS: "Our channels",
     Cause.MARKETPLACE: "Sales on the marketplace",
     Cause.PROVIDER: "Edited by the provider",
+    Cause.ACCEPTED: "Accepted by an operator",
     Cause.UNEXPLAINED: "Not explained",
 }
 
