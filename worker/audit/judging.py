@@ -190,7 +190,6 @@ class Judge:
         movements = self._with_decisions(transaction, case.listing_id, base, movements)
         state = rules.state_of(movements, questions)
         opening_total = case.row.opening_total if case.base is not None else base.total
-        note = "; ".join(questions) or None
         sums = rules.added(base.sums, movements)
         self._tell(transaction, case.listing_id, base, movements, state)
         if state in (ProofState.PROVED, ProofState.IN_PART):
@@ -199,7 +198,8 @@ class Judge:
             in_total = base.seen.union(entry.adjustment_id for entry in taken)
             held = [entry for entry in again if entry.adjustment_id in in_total]
             base = rules.advanced(base, held, movements, total=total, now=self._clock.now())
-        return self._kept(case, state, total, (opening_total, opening_at), base, sums, movements, note=note)
+        opening = (opening_total, opening_at)
+        return self._kept(case, state, total, opening, base, sums, movements, note="; ".join(questions) or None)
 
     @staticmethod
     def _questions(transaction: Transaction, listing_id: str) -> Sequence[str]:

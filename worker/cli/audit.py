@@ -48,7 +48,7 @@ def audit(
     if csv and json:
         raise CommandError("--csv or --json: choose one of them.")
     run = None
-    with opened(config, register=True) as services:
+    with opened(config) as services:
         statements = Statements(services.store, services.marketplace)
         if listing is not None:
             _require_listing(statements, listing)
