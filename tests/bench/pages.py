@@ -70,6 +70,10 @@ ROWS = (
     FROM generate_series(1, 20 * :listings) n""",
     """INSERT INTO claims (adjustment_id, operation_id, claimed_at)
     SELECT 'adjustment-' || 2 * id, id, now() FROM operations""",
+    """INSERT INTO proofs (listing_id, state, looked_at, opening_total, opening_at, total, account, known_kind)
+    SELECT listing_id, CASE WHEN listing_id LIKE '%00' THEN 'unexplained' ELSE 'proved' END, now(), 10,
+        now() - interval '90 days', total, '{"base": null, "sums": {}, "open": []}', 'counted'
+    FROM listings""",
     """INSERT INTO deliveries (channel, delivery_id, digest, topic, raw, received_at, correlation_id, state, handled_at)
     SELECT 'shop', n, n, 'orders/updated', false, now() - n * interval '30 days' / (2 * :listings), '', 'handled', now()
     FROM generate_series(1, 2 * :listings) n""",
@@ -187,6 +191,8 @@ def main() -> int:
             "/listings",
             "/listings?q=nothing",
             f"/listing?id={middle}",
+            "/audit",
+            f"/audit/listing?id={middle}",
             "/log",
         )
         # What happens "today" happens at the database's time.

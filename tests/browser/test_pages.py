@@ -21,6 +21,8 @@ PAGES = {
     "negative-stock": "/anomalies/{negative-stock}",
     "listings": "/listings",
     "listing": "/listing?id=mug",
+    "audit": "/audit",
+    "account": "/audit/listing?id=mug",
     "log": "/log",
     "help": "/help/README",
 }
@@ -36,6 +38,8 @@ SAYS = {
     "negative-stock": "Stock below zero",
     "listings": "Something is wrong with these",
     "listing": "the total of listing mug is 12, not 13",
+    "audit": "No audit has come to its end yet",
+    "account": "It has not been proved yet",
     "log": "operator added",
     "help": "Operating trueup",
 }

@@ -242,7 +242,7 @@ class Judge:
             )
             is_own = author is Author.OURS
             why, waits = "", False
-            if cause is Cause.UNEXPLAINED and case.base is None and author is None and entry.at <= case.met_at:
+            if cause is Cause.UNEXPLAINED and author is None and entry.at <= case.met_at:
                 # From before the listing was met, and so maybe from before the feed was followed.
                 cause = Cause.UNTOLD
             if cause is Cause.OURS and claimed[name] in short:
