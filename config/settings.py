@@ -220,6 +220,9 @@ class ScheduleSettings(Section):
     reconcile_seconds: Interval = Field(10, description="seconds between two looks for due listings nobody rang for")
     intake_seconds: Interval = Field(10, description="seconds between two looks for deliveries nobody rang for")
     alerts_seconds: Interval = Field(30, description="seconds between two looks for alerts to send")
+    audit_seconds: Interval = Field(
+        86_400, description="seconds between two audits, which prove every number that may have moved since the last"
+    )
     subscriptions_seconds: Interval = Field(3600, description="seconds between two checks of webhook registrations")
 
 

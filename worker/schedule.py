@@ -19,6 +19,7 @@ UPKEEP = "trueup.upkeep"
 SWEEP = "trueup.sweep"
 HOUSEKEEPING = "trueup.housekeeping"
 ALERTS = "trueup.alerts"
+AUDIT = "trueup.audit"
 
 QUEUE_OF = {
     INTAKE: "intake",
@@ -29,6 +30,7 @@ QUEUE_OF = {
     SWEEP: "upkeep",
     HOUSEKEEPING: "upkeep",
     ALERTS: "upkeep",
+    AUDIT: "upkeep",
 }
 
 LOOK_SECONDS = 15.0
@@ -59,6 +61,7 @@ def rings(settings: Settings) -> tuple[Ring, ...]:
         Ring(SWEEP, min(LOOK_SECONDS, times.sweep_seconds or LOOK_SECONDS)),
         Ring(HOUSEKEEPING, min(LOOK_SECONDS * 4, times.subscriptions_seconds)),
         Ring(ALERTS, times.alerts_seconds),
+        Ring(AUDIT, min(LOOK_SECONDS * 4, times.audit_seconds)),
     )
 
 

@@ -25,6 +25,7 @@ from connectors.redis_budget import RedisBudgets
 from connectors.registry import BrokenConnectorError
 from worker.alerts import Anomalies
 from worker.alerts.sender import AlertSender
+from worker.audit.service import Auditor
 from worker.breaker import Breakers
 from worker.calls import CallCounter
 from worker.holds import Holds
@@ -218,6 +219,17 @@ class Services:
         )
         self.sweeper = Sweeper(
             store, clock, self.marketplace, self.anomalies, self.accounts, marketplace_name=self.marketplace_name
+        )
+        self.auditor = Auditor(
+            store,
+            clock,
+            self.marketplace,
+            self.feed,
+            self.anomalies,
+            self.holds,
+            self.accounts,
+            self.executor,
+            marketplace_name=self.marketplace_name,
         )
         self._build_people()
 

@@ -33,6 +33,10 @@ DRAIN_SECONDS = 20.0
 """How long one task drains before it rings again and gives its thread back."""
 SWEEP_AGAIN_AFTER = timedelta(minutes=5)
 """When a sweep that a vendor's failure cut short is begun anew."""
+AUDIT_AGAIN_AFTER = timedelta(minutes=5)
+"""When an audit that a vendor's failure cut short goes on."""
+AUDIT_WAITING_AFTER = timedelta(hours=1)
+"""When listings are looked at again of which a cause was still on its way."""
 RETENTION_SECONDS = 3600.0
 """How often what need not be kept is dropped: its days are counted in days."""
 
@@ -99,6 +103,26 @@ class Tasks:
                 self._come_back("sweep", sweeper.interval())
             self._bell.ring(schedule.UPKEEP)
 
+    def audit(self) -> None:
+        """Prove the numbers that may have moved, when the time has come: for a while, then ring again and go on."""
+        if not self._market_may_be_called():
+            return
+        interval = self._services.settings.schedule.audit_seconds
+        if not self._claims("audit", interval):
+            return
+        clock = self._services.clock
+        deadline = clock.monotonic() + DRAIN_SECONDS
+        try:
+            found = self._services.auditor.go_on(keep_going=lambda: clock.monotonic() < deadline)
+        except ConnectorError:
+            self._come_back("audit", AUDIT_AGAIN_AFTER)
+            raise
+        if found is None:
+            self._come_back("audit", timedelta(0))
+            self._bell.ring(schedule.AUDIT)
+        elif found.waits:
+            self._come_back("audit", AUDIT_WAITING_AFTER)
+
     def poll(self) -> None:
         """Visit the channels whose time has come: to poll them, to fetch orders, to look after their webhooks."""
         self._visits.begin_due()
@@ -163,6 +187,7 @@ def register(app: Celery, tasks: Tasks) -> None:
         schedule.POLL: tasks.poll,
         schedule.HOUSEKEEPING: tasks.housekeeping,
         schedule.ALERTS: tasks.alerts,
+        schedule.AUDIT: tasks.audit,
     }
     # Celery brings tasks of its own that run others, as often as their message says.
     for name in [name for name in app.tasks if name.startswith("celery.")]:

@@ -91,6 +91,7 @@ class Deployment:
             schedule.SWEEP: self._tasks.sweep,
             schedule.HOUSEKEEPING: self._tasks.housekeeping,
             schedule.ALERTS: self._tasks.alerts,
+            schedule.AUDIT: self._tasks.audit,
         }
 
     def ring(self, task: str) -> None:

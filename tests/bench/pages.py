@@ -70,6 +70,10 @@ ROWS = (
     FROM generate_series(1, 20 * :listings) n""",
     """INSERT INTO claims (adjustment_id, operation_id, claimed_at)
     SELECT 'adjustment-' || 2 * id, id, now() FROM operations""",
+    """INSERT INTO proofs (listing_id, state, looked_at, opening_total, opening_at, total, account, known_kind)
+    SELECT listing_id, CASE WHEN listing_id LIKE '%00' THEN 'unexplained' ELSE 'proved' END, now(), 10,
+        now() - interval '90 days', total, '{"base": null, "sums": {}, "open": []}', 'counted'
+    FROM listings""",
     """INSERT INTO deliveries (channel, delivery_id, digest, topic, order_id, raw, received_at, correlation_id, state,
         handled_at)
     SELECT 'shop', n, n, 'orders/updated', 'order-' || n, false,
@@ -201,6 +205,10 @@ def main() -> int:
             "/deliveries?channel=shop&state=parked",
             "/deliveries?order=order-7&until=2999-01-01T00:00",
             "/deliveries/7",
+            "/holds",
+            "/holds/plan?channel=shop",
+            "/audit",
+            f"/audit/listing?id={middle}",
             "/log",
         )
         # What happens "today" happens at the database's time.

@@ -28,6 +28,8 @@ PAGES = {
     "delivery": "/deliveries/1",
     "holds": "/holds",
     "plan": "/holds/plan?channel=shop",
+    "audit": "/audit",
+    "account": "/audit/listing?id=mug",
     "log": "/log",
     "help": "/help/README",
 }
@@ -59,6 +61,8 @@ SAYS = {
     "delivery": "reduced to what stock needs",
     "holds": "Nothing is held",
     "plan": "What would be written",
+    "audit": "No audit has come to its end yet",
+    "account": "It has not been proved yet",
     "log": "operator added",
     "help": "Operating trueup",
 }

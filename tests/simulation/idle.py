@@ -27,6 +27,7 @@ DUE = {
     schedule.ALERTS: "SELECT :now IS NULL",
     schedule.FEED: "SELECT NOT EXISTS (SELECT 1 FROM ticks WHERE name = 'feed' AND next_at > :now)",
     schedule.SWEEP: "SELECT NOT EXISTS (SELECT 1 FROM ticks WHERE name = 'sweep' AND next_at > :now)",
+    schedule.AUDIT: "SELECT NOT EXISTS (SELECT 1 FROM ticks WHERE name = 'audit' AND next_at > :now)",
     schedule.POLL: "SELECT EXISTS (SELECT 1 FROM channels c WHERE NOT EXISTS"
     " (SELECT 1 FROM ticks t WHERE t.name = 'poll:' || c.name AND t.next_at > :now))"
     " OR EXISTS (SELECT 1 FROM orders WHERE fetch_at <= :now)",

@@ -248,7 +248,9 @@ class _Examination:
             self._breaks(
                 "P5", name, f"has {total} units; the anomaly about negative stock says {told['negative-stock']}"
             )
-        unexplained = () if self._on.market.guard is Guard.ABSOLUTE else ("unexplained-total",)
+        unexplained: tuple[str, ...] = ("unexplained-adjustment",)
+        if self._on.market.guard is not Guard.ABSOLUTE:
+            unexplained += ("unexplained-total",)
         for kind in (*unexplained, "write-rejected", "absent-revoked", "orphan", "close-refused"):
             if self._named(kind, listing_id) is not None:
                 self._breaks("P1", name, f"an anomaly is open that should not be: {kind}")

@@ -52,6 +52,7 @@ def settings(
             poll_seconds=90,
             recent_seconds=900,
             sweep_seconds=SWEEP_SECONDS[market.has_feed],
+            audit_seconds=900,
             upkeep_seconds=30,
             reconcile_seconds=15,
             intake_seconds=15,

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     ORPHAN = "orphan"
     RESTORED = "restored"
     UNEXPLAINED_TOTAL = "unexplained-total"
+    UNEXPLAINED_ADJUSTMENT = "unexplained-adjustment"
     WRITE_REJECTED = "write-rejected"
     LISTING_GONE = "listing-gone"
     RETURN_WAITING = "return-waiting"
@@ -65,6 +66,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.ORPHAN: Severity.CRITICAL,
     Kind.RESTORED: Severity.CRITICAL,
     Kind.UNEXPLAINED_TOTAL: Severity.ERROR,
+    Kind.UNEXPLAINED_ADJUSTMENT: Severity.ERROR,
     Kind.WRITE_REJECTED: Severity.ERROR,
     Kind.LISTING_GONE: Severity.WARNING,
     Kind.RETURN_WAITING: Severity.ERROR,
@@ -197,6 +199,14 @@ class Anomalies:
         """Of these, those that were never told, not even long ago and resolved since."""
         told = repository.told(transaction, [finding.fingerprint for finding in findings])
         return [finding for finding in findings if finding.fingerprint not in told]
+
+    def resolved_in(self, transaction: Transaction, fingerprints: Sequence[str]) -> set[str]:
+        """Of these, those that were told and are resolved."""
+        return repository.resolved(transaction, fingerprints)
+
+    def unresolved_on_listing_in(self, transaction: Transaction, kind: Kind, listing_id: str) -> Sequence[str]:
+        """The fingerprints of a kind on one listing that are not resolved."""
+        return repository.unresolved_on(transaction, kind.value, listing_id)
 
     def open(self, *findings: Finding) -> None:
         """`open_in` in a transaction of its own."""

@@ -92,6 +92,13 @@ EXPLANATIONS: Mapping[Kind, Explanation] = {
         "It goes on looking before it writes anything.",
         "Compare with the marketplace's own history of the listing.",
     ),
+    Kind.UNEXPLAINED_ADJUSTMENT: Explanation(
+        "Units without a cause",
+        "The audit found units of a listing that moved, and neither a sale, a write of ours nor an edit explains it.",
+        "It goes on looking for a cause, and reads the listing's log before it writes anything there.",
+        "Compare with the marketplace's own history of the listing, then resolve this with what it was.",
+        "audit",
+    ),
     Kind.WRITE_REJECTED: Explanation(
         "Write refused",
         "The marketplace refuses a stock write to this listing.",

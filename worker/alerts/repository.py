@@ -113,6 +113,11 @@ def told(transaction: Transaction, fingerprints: Sequence[str]) -> set[str]:
     return found
 
 
+def resolved(transaction: Transaction, fingerprints: Sequence[str]) -> set[str]:
+    """Of these, those that were told and are resolved."""
+    return told(transaction, fingerprints).difference(unresolved(transaction, fingerprints))
+
+
 def unresolved_on(transaction: Transaction, kind: str, listing_id: str) -> Sequence[str]:
     return transaction.scalars(
         select(Anomaly.fingerprint).where(

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 import typer.core
 
-from worker.cli import decide, look, recover, serving, setup, tryout, work
+from worker.cli import audit, decide, look, recover, serving, setup, tryout, work
 from worker.cli.channels import channels
 from worker.cli.connectors import connectors
 from worker.cli.context import examples
@@ -80,6 +80,15 @@ app.command(
     rich_help_panel=LOOK,
     epilog=examples("trueup plan", "trueup plan --channel acme-shop --fresh", "trueup plan --json"),
 )(look.plan)
+app.command(
+    rich_help_panel=LOOK,
+    epilog=examples(
+        "trueup audit",
+        "trueup audit --listing 2fd8…",
+        "trueup audit --listing 2fd8… --csv > 2fd8.csv",
+        "trueup audit --json",
+    ),
+)(audit.audit)
 app.add_typer(channels, name="channels", rich_help_panel=LOOK)
 app.add_typer(decide.holds, name="holds", rich_help_panel=LOOK)
 app.add_typer(decide.anomalies, name="anomalies", rich_help_panel=LOOK)

@@ -54,7 +54,9 @@ def print_json(value: Any) -> None:
     """One JSON document on standard output; dataclasses, times (UTC) and enumerations included."""
     import orjson
 
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode() + "\n")
+    # Enumerations as keys, too.
+    how = orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+    sys.stdout.write(orjson.dumps(value, option=how).decode() + "\n")
 
 
 def print_table(

@@ -16,6 +16,7 @@ from worker import schedule
 from worker.console.door import Door
 from worker.console.headers import SecurityHeaders
 from worker.console.pages.anomalies import AnomalyPages
+from worker.console.pages.audit import AuditPages
 from worker.console.pages.deliveries import DeliveryPages
 from worker.console.pages.errors import Errors
 from worker.console.pages.help import HelpPages
@@ -65,6 +66,7 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     work = WorkPage(services, rendering, rang)
     deliveries = DeliveryPages(services, rendering, rang)
     holds = HoldPages(services, rendering, rang)
+    audit = AuditPages(services, rendering)
     log = LogPage(services, rendering)
     helps = HelpPages(rendering)
 
@@ -97,6 +99,9 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/holds", door.shows(holds.show), methods=["GET"]),
             Route("/holds/plan", door.shows(holds.plan), methods=["GET"]),
             *(Route(f"/holds/{name}", door.does(page), methods=["POST"]) for name, page in holds.actions.items()),
+            Route("/audit", door.shows(audit.show), methods=["GET"]),
+            Route("/audit/listing", door.shows(audit.statement), methods=["GET"]),
+            Route("/audit/listing.csv", door.shows(audit.csv), methods=["GET"]),
             Route("/log", door.shows(log.show), methods=["GET"]),
             Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),

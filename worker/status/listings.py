@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from connectors.contract import Author, ListingState, StockKind
+from worker.audit.causes import Cause, cause_of
 from worker.status import repository
 from worker.store import AnyRow, Store
 from worker.store.tables import JournalKind, OperationKind, OperationState, WaiveReason
@@ -22,19 +22,6 @@ MOST_LINES = 500
 MOST_WAITING = 100
 JOURNAL_PAGE = 50
 MOST_FOUND = 50
-
-
-class Cause(StrEnum):
-    """Who moved a number."""
-
-    OURS = "ours"
-    """A channel's sales and returns, written by us."""
-    MARKETPLACE = "marketplace"
-    """A sale on the marketplace itself, or its end."""
-    PROVIDER = "provider"
-    """Somebody edited the number."""
-    UNEXPLAINED = "unexplained"
-    """Made with our credentials and claimed by none of our writes, or by an author that is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,20 +243,17 @@ def _adjustment(row: AnyRow) -> AdjustmentView:
         adjustment=row.adjustment_id,
         at=row.at,
         quantity=row.quantity,
-        cause=_cause(row),
+        cause=cause_of(
+            operation=row.operation_id,
+            by_purchase=row.reservation_id is not None or row.transaction_id is not None,
+            author=row.author,
+            open_claim=row.open_claim,
+        ),
         total_after=row.total_after,
         reservation=row.reservation_id,
         transaction=row.transaction_id,
         operation=row.operation_id,
     )
-
-
-def _cause(row: AnyRow) -> Cause:
-    if row.operation_id is not None:
-        return Cause.OURS
-    if row.reservation_id is not None or row.transaction_id is not None:
-        return Cause.MARKETPLACE
-    return Cause.PROVIDER if row.author is Author.OTHER else Cause.UNEXPLAINED
 
 
 def _attempts(operations: Sequence[AnyRow], lines: Sequence[AnyRow]) -> Sequence[Attempt]:

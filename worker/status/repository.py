@@ -336,6 +336,7 @@ def adjustments_of(transaction: Transaction, listing_id: str, limit: int) -> Seq
             RemoteAdjustmentRow.total_after,
             RemoteAdjustmentRow.reservation_id,
             RemoteAdjustmentRow.transaction_id,
+            RemoteAdjustmentRow.open_claim,
             Claim.operation_id,
         )
         .outerjoin(Claim, Claim.adjustment_id == RemoteAdjustmentRow.adjustment_id)

@@ -9,12 +9,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from worker.alerts import Kind
+from worker.audit.causes import Cause
 from worker.console.chart import Step, draw
 from worker.console.door import Page, Visit
 from worker.console.rendering import Rendering, number, signed
 from worker.reconcile.decide import DecisionRefusedError
 from worker.services import Services
-from worker.status.listings import AdjustmentView, Cause, Listings, Story
+from worker.status.listings import AdjustmentView, Listings, Story
 from worker.store.tables import HoldReason, HoldScope
 from worker.store.types import LONGEST_IDENTIFIER
 
@@ -24,6 +25,7 @@ CAUSES = {
     Cause.OURS: "Our channels",
     Cause.MARKETPLACE: "Sales on the marketplace",
     Cause.PROVIDER: "Edited by the provider",
+    Cause.ACCEPTED: "Accepted by an operator",
     Cause.UNEXPLAINED: "Not explained",
 }
 

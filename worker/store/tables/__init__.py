@@ -2,7 +2,8 @@
 
 channels --< orders --< order_lines --< pairs >-- listings --< operations --< operation_pairs
 links (channel, sku -> listing)                    |              `-- claims -- remote_adjustments
-deliveries, cursors, ticks, breakers               `--< journal
+deliveries, cursors, ticks, breakers               |--< journal
+                                                   `--- proofs
 holds, anomalies --< alerts
 operators --< operator_sessions; sign_in_attempts, actions, verdicts
 """
@@ -13,6 +14,7 @@ from worker.store.tables.base import Base
 from worker.store.tables.operators import Action, Operator, OperatorSession, SignInAttempt, Verdict
 from worker.store.tables.people import Alert, Anomaly, Hold
 from worker.store.tables.progress import BreakerRow, Cursor, Tick
+from worker.store.tables.proofs import ProofRow
 from worker.store.tables.sales import ChannelRow, Delivery, Link, OrderLineRow, OrderRow, Pair
 from worker.store.tables.states import (
     UNSETTLED,
@@ -25,6 +27,7 @@ from worker.store.tables.states import (
     OperationKind,
     OperationState,
     OrderState,
+    ProofState,
     Role,
     Severity,
     WaiveReason,
@@ -73,6 +76,8 @@ __all__ = [
     "OrderRow",
     "OrderState",
     "Pair",
+    "ProofRow",
+    "ProofState",
     "RemoteAdjustmentRow",
     "Role",
     "Severity",

@@ -23,6 +23,7 @@ from worker.store.tables.states import (
     OperationKind,
     OperationState,
     OrderState,
+    ProofState,
     Role,
     Severity,
     WaiveReason,
@@ -65,6 +66,7 @@ class Base(DeclarativeBase):
                 Severity,
                 AlertState,
                 Role,
+                ProofState,
             )
         },
     }

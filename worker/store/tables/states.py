@@ -129,3 +129,18 @@ class Role(StrEnum):
     """Look at everything."""
     OPERATOR = "operator"
     """Decide as well."""
+
+
+class ProofState(StrEnum):
+    """What the last audit of a listing came to."""
+
+    PROVED = "proved"
+    """Every unit has a cause."""
+    IN_PART = "in-part"
+    """Our writes are accounted for; who moved the rest, this marketplace does not tell."""
+    WAITING = "waiting"
+    """A cause may be on its way: a write of ours is not settled, an author is not told yet."""
+    UNEXPLAINED = "unexplained"
+    """A unit is without a cause."""
+    UNCOUNTED = "uncounted"
+    """Its stock is unlimited or undefined: there is no number to prove."""

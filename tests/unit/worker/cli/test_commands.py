@@ -37,6 +37,7 @@ GROUPS = ("links", "import", "channels", "holds", "anomalies", "deliveries", "or
 READS = (
     ("status",),
     ("plan",),
+    ("audit", "--kept"),
     ("channels", "list"),
     ("holds", "list"),
     ("anomalies", "list"),

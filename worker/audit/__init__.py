@@ -1,0 +1,1 @@
+"""Proving the numbers: for every listing, which cause moved which unit since it was first met."""
