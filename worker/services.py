@@ -24,6 +24,7 @@ from connectors.opening import open_channel, open_marketplace
 from connectors.redis_budget import RedisBudgets
 from connectors.registry import BrokenConnectorError
 from worker.alerts import Anomalies
+from worker.alerts.routing import destinations_of
 from worker.alerts.sender import AlertSender
 from worker.breaker import Breakers
 from worker.calls import CallCounter
@@ -120,12 +121,7 @@ class Services:
         settle_after = timedelta(seconds=policy.settle_after_seconds)
         lease = timedelta(seconds=policy.lease_seconds)
         self.anomalies = Anomalies(store, clock)
-        self.alerts = AlertSender(
-            store,
-            clock,
-            self.settings.alerts.urls,
-            group=timedelta(seconds=self.settings.alerts.group_seconds),
-        )
+        self.alerts = AlertSender(store, clock, self.anomalies, destinations_of(self.settings.alerts, clock))
         self.holds = Holds(store, clock)
         self.decisions = Decisions(store, clock, self.anomalies)
         self.breakers = Breakers(store, clock, self.anomalies, self.holds, probe=lease)
@@ -237,7 +233,16 @@ class Services:
             feed_seconds=self.settings.schedule.feed_seconds if isinstance(self.marketplace, Feed) else None,
             poll_seconds=self.poll_seconds,
         )
-        self.desk = Desk(store, self.actions, self.decisions, self.anomalies, self.holds, self.inbox, self.fetcher)
+        self.desk = Desk(
+            store,
+            self.actions,
+            self.decisions,
+            self.anomalies,
+            self.holds,
+            self.inbox,
+            self.fetcher,
+            self.alerts,
+        )
 
     def register_channels(self) -> None:
         """Make the configured channels known to the database; a new one starts in shadow. Idempotent."""

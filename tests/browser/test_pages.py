@@ -21,6 +21,7 @@ PAGES = {
     "negative-stock": "/anomalies/{negative-stock}",
     "listings": "/listings",
     "listing": "/listing?id=mug",
+    "alerts": "/alerts",
     "log": "/log",
     "help": "/help/README",
 }
@@ -36,6 +37,7 @@ SAYS = {
     "negative-stock": "Stock below zero",
     "listings": "Something is wrong with these",
     "listing": "the total of listing mug is 12, not 13",
+    "alerts": "it answered 503",
     "log": "operator added",
     "help": "Operating trueup",
 }

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     UNKNOWN_CHANGE_TYPE = "unknown-change-type"
     CLOCK_SKEW = "clock-skew"
     CLOSE_REFUSED = "close-refused"
+    ALERTS_NOT_TAKEN = "alerts-not-taken"
 
 
 SEVERITIES: Mapping[Kind, Severity] = {
@@ -80,6 +81,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.UNKNOWN_CHANGE_TYPE: Severity.WARNING,
     Kind.CLOCK_SKEW: Severity.WARNING,
     Kind.CLOSE_REFUSED: Severity.WARNING,
+    Kind.ALERTS_NOT_TAKEN: Severity.WARNING,
 }
 
 

@@ -195,6 +195,13 @@ EXPLANATIONS: Mapping[Kind, Explanation] = {
         "It tries again.",
         "Look at the listing on the marketplace.",
     ),
+    Kind.ALERTS_NOT_TAKEN: Explanation(
+        "Alerts do not arrive",
+        "A destination of alerts has not taken a message several times in a row.",
+        "It tells the other destinations, and sends this one later what it has missed, for a week.",
+        "Look at its address and at the service behind it, then send it a test: `trueup alerts test`.",
+        "alerts",
+    ),
 }
 
 

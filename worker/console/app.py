@@ -15,6 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from worker import schedule
 from worker.console.door import Door
 from worker.console.headers import SecurityHeaders
+from worker.console.pages.alerts import AlertsPage
 from worker.console.pages.anomalies import AnomalyPages
 from worker.console.pages.errors import Errors
 from worker.console.pages.help import HelpPages
@@ -57,6 +58,7 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     anomalies = AnomalyPages(services, rendering, rang)
     overview = OverviewPage(services, rendering, rang)
     listings = ListingPages(services, rendering, rang)
+    alerts = AlertsPage(services, rendering)
     log = LogPage(services, rendering)
     helps = HelpPages(rendering)
 
@@ -77,6 +79,8 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/listings", door.shows(listings.search), methods=["GET"]),
             Route("/listing", door.shows(listings.show), methods=["GET"]),
             *(Route(f"/listing/{name}", door.does(page), methods=["POST"]) for name, page in listings.actions.items()),
+            Route("/alerts", door.shows(alerts.show), methods=["GET"]),
+            Route("/alerts/test", door.does(alerts.test), methods=["POST"]),
             Route("/log", door.shows(log.show), methods=["GET"]),
             Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),

@@ -31,6 +31,7 @@ DONE = {
     "paused": "Paused. What is sold meanwhile is read, and waits.",
     "replayed": "It is handled anew.",
     "counted": "The order counts from now on.",
+    "test-taken": "The test was taken. See that it arrived.",
     "signed-out-everywhere": "Every other browser is signed out.",
 }
 """What a page says after a form was sent, by the word that the address carries: nobody else's text is shown."""

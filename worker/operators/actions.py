@@ -45,6 +45,7 @@ class Verb(StrEnum):
     HOLD_LIFTED = "hold-lifted"
     DELIVERY_REPLAYED = "delivery-replayed"
     ORDER_ACCEPTED = "order-accepted"
+    ALERTS_TESTED = "alerts-tested"
 
 
 @dataclass(frozen=True, slots=True)

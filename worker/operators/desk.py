@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from worker.alerts import Anomalies
+from worker.alerts.sender import AlertSender
 from worker.holds import Holds
 from worker.intake.fetch import Fetcher
 from worker.intake.inbox import Inbox
@@ -29,6 +30,7 @@ class Desk:
         holds: Holds,
         inbox: Inbox,
         fetcher: Fetcher,
+        alerts: AlertSender,
     ) -> None:
         self._store = store
         self._actions = actions
@@ -37,6 +39,7 @@ class Desk:
         self._holds = holds
         self._inbox = inbox
         self._fetcher = fetcher
+        self._alerts = alerts
 
     # --- listings ---------------------------------------------------------------------------------------------
 
@@ -182,3 +185,22 @@ class Desk:
             if accepted:
                 self._actions.record_in(transaction, by, Verb.ORDER_ACCEPTED, "order", f"{channel}/{order_id}")
             return accepted
+
+    # --- alerts -----------------------------------------------------------------------------------------------
+
+    def test_alerts(self, destination: str, *, by: Actor) -> str | None:
+        """Send a test to a destination; returns None, or why it failed. Raises `KeyError` where there is none of this
+        name. A test that was sent by a process that died at once is not in the log.
+        """
+        reason = self._alerts.test(destination)
+        with self._store.write() as transaction:
+            self._alerts.note_test_in(transaction, destination, reason)
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.ALERTS_TESTED,
+                "destination",
+                destination,
+                after={"outcome": "taken" if reason is None else reason},
+            )
+        return reason

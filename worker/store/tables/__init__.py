@@ -3,7 +3,7 @@
 channels --< orders --< order_lines --< pairs >-- listings --< operations --< operation_pairs
 links (channel, sku -> listing)                    |              `-- claims -- remote_adjustments
 deliveries, cursors, ticks, breakers               `--< journal
-holds, anomalies --< alerts
+holds, anomalies --< alerts --< tellings (alert_destinations)
 operators --< operator_sessions; sign_in_attempts, actions, verdicts
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from worker.store.tables.base import Base
 from worker.store.tables.operators import Action, Operator, OperatorSession, SignInAttempt, Verdict
-from worker.store.tables.people import Alert, Anomaly, Hold
+from worker.store.tables.people import Alert, AlertDestination, Anomaly, Hold, Telling
 from worker.store.tables.progress import BreakerRow, Cursor, Tick
 from worker.store.tables.sales import ChannelRow, Delivery, Link, OrderLineRow, OrderRow, Pair
 from worker.store.tables.states import (
@@ -46,6 +46,7 @@ __all__ = [
     "UNSETTLED",
     "Action",
     "Alert",
+    "AlertDestination",
     "AlertState",
     "Anomaly",
     "AnomalyState",
@@ -77,6 +78,7 @@ __all__ = [
     "Role",
     "Severity",
     "SignInAttempt",
+    "Telling",
     "Tick",
     "Verdict",
     "WaiveReason",

@@ -33,13 +33,14 @@ from worker.store.tables import (
 )
 
 NOW = datetime.now(UTC)
-GROUPS = ("links", "import", "channels", "holds", "anomalies", "deliveries", "operations")
+GROUPS = ("links", "import", "channels", "holds", "anomalies", "alerts", "deliveries", "operations")
 READS = (
     ("status",),
     ("plan",),
     ("channels", "list"),
     ("holds", "list"),
     ("anomalies", "list"),
+    ("alerts", "list"),
     ("deliveries", "list"),
     ("operations", "list"),
     ("links", "export"),
