@@ -651,6 +651,7 @@ def test_what_a_killed_process_had_sent_comes_again_under_the_same_ids(
     def die(*_arguments: object, **_named: object) -> None:
         raise SystemExit
 
+    ids: list[str] = []
     for after_seconds in (0, 3600):
         with monkeypatch.context() as patched:
             patched.setattr(outbox, "note_told", die)

@@ -35,13 +35,16 @@ def anything_due(transaction: Transaction, now: datetime) -> bool:
 
 
 def claim_unrouted(transaction: Transaction, now: datetime, limit: int) -> Sequence[AnyRow]:
-    """Changes that no destination has been found for yet, oldest first, locked until the transaction ends."""
+    """Changes that no destination has been found for yet, oldest first, locked until the transaction ends.
+
+    Who comes second waits: would it pass over what is locked, "resolved" could be told before "opened".
+    """
     ids = transaction.scalars(
         select(Alert.id)
         .where(_UNROUTED, Alert.next_attempt_at <= now)
         .order_by(Alert.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update()
     ).all()
     rows: list[AnyRow] = []
     for chunk in in_chunks(ids):

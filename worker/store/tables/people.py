@@ -106,6 +106,7 @@ class Alert(Base):
     state: Mapped[AlertState]
     next_attempt_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    """Counted by versions that had no tellings."""
     sent_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Words)
 
