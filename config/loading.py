@@ -118,9 +118,10 @@ class _Reading:
         source = _Variables(Settings)
         source.env_vars = {name.lower(): value for name, value in self._environ.items()}
         tree: Tree = source()
-        # A variable's name cannot hold a hyphen, a channel's name no underscore: one stands for the other.
-        if isinstance(channels := tree.get("channels"), dict):
-            tree["channels"] = {name.replace("_", "-"): channel for name, channel in channels.items()}
+        # A variable's name cannot hold a hyphen, a channel's or destination's no underscore: one stands for the other.
+        for table, key in ((tree, "channels"), (_at(tree, ["alerts"]), "destinations")):
+            if isinstance(named := table.get(key), dict):
+                table[key] = {name.replace("_", "-"): entry for name, entry in named.items()}
         known = {f"{PREFIX}{section}".upper() for section in Settings.model_fields}
         for name in self._environ:
             if not name.startswith(PREFIX) or name.startswith(NOT_SETTINGS):

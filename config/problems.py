@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from config.alerts import DESTINATION_NAME
 from config.settings import CHANNEL_NAME
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ class ConfigurationError(Exception):
 
     exit_code = 2
 
-    def __init__(self, problems: Iterable[Problem], path: Path | None = None) -> None:
+    def __init__(self, problems: Iterable[Problem], path: Path | None = None, *, source: str | None = None) -> None:
+        """`source`: where the configuration came from, where it is not known by its path any more."""
         self.problems = tuple(problems)
         self.path = path
-        source = f"in {path}" if path else "(no file read: name one with --config or TRUEUP_CONFIG)"
+        if source is None:
+            source = f"in {path}" if path else "(no file read: name one with --config or TRUEUP_CONFIG)"
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         super().__init__("\n".join([f"The configuration {source} has {count}:", *(f"  - {p}" for p in self.problems)]))
 
@@ -70,7 +73,10 @@ def explained(detail: ErrorDetails, field: FieldInfo | None, siblings: list[str]
         return "is not a known setting", meant(str(detail["loc"][-1]), [name for name in siblings if name != "options"])
     what = detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
     what = {"missing": "is missing", "string_pattern_mismatch": "does not have its form"}.get(detail["type"], what)
-    if detail.get("ctx", {}).get("pattern") == CHANNEL_NAME:
+    pattern = detail.get("ctx", {}).get("pattern")
+    if pattern == DESTINATION_NAME:
+        return "is not a valid name", "Use lower-case letters, digits and hyphens, at most 63, beginning with a letter"
+    if pattern == CHANNEL_NAME:
         return (
             "is not a valid name",
             "Use lower-case letters, digits and hyphens, at most 63, beginning with a letter or digit",

@@ -16,9 +16,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    FiniteFloat,
     PositiveInt,
     SecretStr,
     SerializeAsAny,
@@ -26,6 +24,9 @@ from pydantic import (
     field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from config.alerts import AlertSettings
+from config.section import Interval, Seconds, Section
 
 CHANNEL_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 """A channel's name is part of a URL path, of log lines and of metric labels."""
@@ -85,18 +86,10 @@ def is_redis(url: SecretUrl) -> bool:
     return url.get_secret_value().startswith(("redis://", "rediss://"))
 
 
-Seconds = Annotated[FiniteFloat, Field(ge=0)]
-Interval = Annotated[FiniteFloat, Field(gt=0)]
 DatabaseUrl = Annotated[SecretUrl, AfterValidator(_database)]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker)]
 RedisUrl = Annotated[SecretUrl, AfterValidator(_redis)]
 Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
-
-
-class Section(BaseModel):
-    """One table of the configuration file: frozen, closed to unknown keys, silent about the values it refuses."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
 
 class DatabaseSettings(Section):
@@ -265,13 +258,6 @@ class WorkerSettings(Section):
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="port of `trueup worker` for its own /metrics; 0 takes a free one"
     )
-
-
-class AlertSettings(Section):
-    """Whom to tell."""
-
-    urls: tuple[SecretStr, ...] = Field((), description="a list of Apprise URLs, each as env:NAME or file:PATH")
-    group_seconds: Seconds = Field(60, description="seconds to gather anomalies into one message")
 
 
 class LogSettings(Section):

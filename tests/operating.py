@@ -11,6 +11,7 @@ from typing import Self
 import httpx
 from argon2 import PasswordHasher
 
+from config.alerts import AlertSettings
 from connectors.contract import ListingState
 from tests.world import CHANNEL, World
 from worker.console import create_console
@@ -20,6 +21,20 @@ from worker.operators.passwords import Passwords
 from worker.store.tables import Role
 from worker.web import WebServer
 
+TOLD = AlertSettings.model_validate(
+    {
+        "destinations": {
+            "on-call": {"url": "json://127.0.0.1:9/", "severities": ["critical"]},
+            "office": {"url": "json://127.0.0.1:9/", "quiet_hours": "22:00-07:00", "digest_at": "08:00"},
+            "machine": {
+                "webhook": "http://127.0.0.1:9/",
+                "webhook_secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+                "except_kinds": ["clock-skew"],
+            },
+        }
+    }
+)
+"""Destinations of alerts, for worlds that have some. Nobody listens there."""
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "correct horse battery"
 SOMEBODY = Actor("ada", Via.COMMAND)
@@ -142,4 +157,8 @@ def tell_a_story(world: World) -> None:
         world.pass_time(60)
         world.reconcile()
     world.services.verdicts.note(stock_is_true=False)
+    outcomes = (None, "it answered 503", None)
+    for destination, outcome in zip(world.services.alerts.destinations(), outcomes, strict=False):
+        with world.store.write() as transaction:
+            world.services.alerts.note_test_in(transaction, destination.name, outcome)
     world.pass_time(9 * 60)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy import func, select
 
+from config.alerts import AlertSettings
 from config.settings import ChannelSettings, MarketplaceSettings, PolicySettings, Settings
 from connectors.contract import Channel, Order
 from connectors.sandbox.clock import VirtualClock
@@ -63,6 +64,7 @@ class World:
         store: Store,
         *,
         policy: PolicySettings | None = None,
+        alerts: AlertSettings | None = None,
         marketplace: Callable[[VirtualClock], ModelMarketplace] = ModelMarketplace,
         offered: Callable[[ScriptedChannel], Channel] = lambda channel: channel,
     ) -> None:
@@ -77,6 +79,7 @@ class World:
                 CHANNEL: ChannelSettings(name=CHANNEL, connector="shopify", any_seller=True, options=NoOptions())
             },
             policy=policy or PolicySettings(confirm_new_channels=False),
+            alerts=alerts or AlertSettings(),
         )
         self.start_again(store)
 

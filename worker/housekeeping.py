@@ -42,6 +42,7 @@ class Housekeeping:
         """Drop what need not be kept any longer."""
         services = self._services
         services.sessions.forget()
+        services.alerts.forget()
         services.verdicts.forget(services.clock.now() - timedelta(days=services.settings.policy.details_kept_days))
         Retention(services.store, services.clock, services.settings.policy, services.anomalies).forget()
 

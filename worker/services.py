@@ -24,6 +24,7 @@ from connectors.opening import open_channel, open_marketplace
 from connectors.redis_budget import RedisBudgets
 from connectors.registry import BrokenConnectorError
 from worker.alerts import Anomalies
+from worker.alerts.routing import destinations_of
 from worker.alerts.sender import AlertSender
 from worker.audit.service import Auditor
 from worker.breaker import Breakers
@@ -123,12 +124,7 @@ class Services:
         settle_after = timedelta(seconds=policy.settle_after_seconds)
         lease = timedelta(seconds=policy.lease_seconds)
         self.anomalies = Anomalies(store, clock)
-        self.alerts = AlertSender(
-            store,
-            clock,
-            self.settings.alerts.urls,
-            group=timedelta(seconds=self.settings.alerts.group_seconds),
-        )
+        self.alerts = AlertSender(store, clock, self.anomalies, destinations_of(self.settings.alerts, clock))
         self.holds = Holds(store, clock)
         self.decisions = Decisions(store, clock, self.anomalies)
         self.breakers = Breakers(store, clock, self.anomalies, self.holds, probe=lease)
@@ -264,6 +260,7 @@ class Services:
             self.large_plans,
             self.inbox,
             self.fetcher,
+            self.alerts,
         )
 
     def register_channels(self) -> None:

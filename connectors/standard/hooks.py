@@ -15,9 +15,9 @@ import msgspec
 from connectors.clock import Clock
 from connectors.contract import Ignored, Notice, Receipt
 from connectors.errors import InvalidSignature, Unreadable
+from connectors.signing import verify
 from connectors.standard.orders import OrderRow, Rules, order_id_in, order_row, to_order
 from connectors.standard.settings import StandardSettings
-from connectors.standard.signing import verify
 
 ORDERS = "order."
 """Types that begin so carry an order as it is now. What became of it, the word behind the point, changes nothing."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -14,9 +12,7 @@ from pydantic.config import JsonDict
 
 from connectors.addresses import safe_base_url
 from connectors.registry import ASKED
-
-PREFIX = "whsec_"
-LEAST_SECRET_BYTES, MOST_SECRET_BYTES = 24, 64
+from connectors.signing import key_of
 
 _Words = tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)], ...]
 
@@ -107,19 +103,3 @@ class StandardSettings(BaseModel):
     def keys(self) -> tuple[bytes, ...]:
         """What messages may be signed with."""
         return tuple(key_of(secret) for secret in self.webhook_secrets)
-
-
-def key_of(secret: SecretStr) -> bytes:
-    """The bytes of a secret: base64, with or without its prefix. Raises ValueError, with a remedy."""
-    try:
-        text = secret.get_secret_value().strip().removeprefix(PREFIX)
-        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not LEAST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES:
-        message = (
-            f"must be {PREFIX} and the base64 of {LEAST_SECRET_BYTES} to {MOST_SECRET_BYTES} random bytes; "
-            f"`echo {PREFIX}$(openssl rand -base64 32)` makes one"
-        )
-        raise ValueError(message)
-    return key

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.operating import PASSWORD, Console, tell_a_story
+from tests.operating import PASSWORD, TOLD, Console, tell_a_story
 from tests.world import World
 from worker.store import Store
 from worker.store.migrate import upgrade
@@ -48,7 +48,7 @@ def listening(folder: Path) -> Iterator[Console]:
     """Something of everything has happened."""
     store = Store(f"sqlite:///{folder / 'trueup.db'}")
     upgrade(store)
-    world = World(store)
+    world = World(store, alerts=TOLD)
     tell_a_story(world)
     with Console(world) as console:
         yield console

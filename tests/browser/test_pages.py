@@ -30,6 +30,7 @@ PAGES = {
     "plan": "/holds/plan?channel=shop",
     "audit": "/audit",
     "account": "/audit/listing?id=mug",
+    "alerts": "/alerts",
     "log": "/log",
     "help": "/help/README",
 }
@@ -63,6 +64,7 @@ SAYS = {
     "plan": "What would be written",
     "audit": "No audit has come to its end yet",
     "account": "It has not been proved yet",
+    "alerts": "it answered 503",
     "log": "operator added",
     "help": "Operating trueup",
 }

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from config.loading import load
 from config.problems import ConfigurationError
+from connectors import signing
 from connectors.budget import LocalBudgets
 from connectors.contract import Listing, Order, RemoteAdjustment
 from connectors.errors import ConnectorError, InvalidSignature, Unreadable
@@ -38,7 +39,7 @@ from connectors.sharetribe.sandbox.errors import ApiError
 from connectors.sharetribe.settings import SharetribeChannelSettings, SharetribeMarketplaceSettings
 from connectors.shopify import ShopifyChannel, ShopifySettings
 from connectors.shopify.hooks import ShopifyHooks
-from connectors.standard import AskedChannel, StandardChannel, StandardSettings, signing
+from connectors.standard import AskedChannel, StandardChannel, StandardSettings
 from connectors.standard.hooks import StandardHooks
 from connectors.text import is_storable, legible
 from connectors.woocommerce import WooCommerceChannel, WooCommerceSettings

@@ -53,6 +53,7 @@ class Kind(StrEnum):
     CLOCK_SKEW = "clock-skew"
     CLOSE_REFUSED = "close-refused"
     PLAN_TOO_LARGE = "plan-too-large"
+    ALERTS_NOT_TAKEN = "alerts-not-taken"
 
 
 SEVERITIES: Mapping[Kind, Severity] = {
@@ -84,6 +85,7 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.CLOCK_SKEW: Severity.WARNING,
     Kind.CLOSE_REFUSED: Severity.WARNING,
     Kind.PLAN_TOO_LARGE: Severity.CRITICAL,
+    Kind.ALERTS_NOT_TAKEN: Severity.WARNING,
 }
 
 

@@ -1,4 +1,4 @@
-"""Whom to tell: Apprise, with one instance for each address, so that a failing one never blocks another.
+"""People, by Apprise: one instance for each address, so that a failing one never blocks another.
 
 Apprise takes seconds to load and names addresses in its own log lines. So it is loaded when there is something to send,
 and its lines are kept out of our log; what it says about a failure goes into our row, without the parts of the address.
@@ -9,47 +9,78 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from worker.alerts.message import Message
+from connectors.text import legible
+from worker.alerts.carrying import SEND_SECONDS, Carried
+from worker.alerts.message import Message, StateChange, compose, trial
 from worker.store.tables import Severity
 
 if TYPE_CHECKING:
     from apprise import Apprise, AppriseResult
 
-SEND_SECONDS = 20.0
-"""How long one destination may take, further tries included."""
 FURTHER_TRIES = 1
-"""Within those seconds, for a passing trouble."""
+"""Within `SEND_SECONDS`, for a passing trouble."""
+MOST_CHANGES = 1000
+"""In one message, which counts what it does not spell out."""
+NOT_UNDERSTOOD = "its address is not one that Apprise understands"
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """One configured address. Its text never appears in logs, rows or errors: it is named by its place and kind."""
+class Address:
+    """One Apprise address. Its text never appears in logs, rows or errors: it is named by its kind alone."""
 
     url: SecretStr
-    place: int
-    """In the configured list, from 1."""
 
     @property
-    def name(self) -> str:
+    def kind(self) -> str:
+        """See `Carrier`: `mailto`, `slack`, …; empty where the address names none."""
         kind = self.url.get_secret_value().partition("://")[0]
-        return f"{self.place} ({kind})" if re.fullmatch(r"[a-z][a-z0-9]{0,15}", kind) else str(self.place)
+        return kind if re.fullmatch(r"[a-z][a-z0-9]{0,15}", kind) else ""
 
-    def send(self, message: Message) -> str | None:
-        """Send once, within `SEND_SECONDS`; returns None, or why it failed. Raises nothing.
+    @property
+    def most(self) -> int:
+        """See `Carrier`."""
+        return MOST_CHANGES
 
-        A destination that took the message and did not manage to say so is counted as failed.
+    def prepare(self) -> None:
+        """Load Apprise, once, before several threads want it."""
+        _apprise()
+
+    def problem(self) -> str | None:
+        """See `Carrier`."""
+        try:
+            return None if len(_opened(self.url.get_secret_value())) else NOT_UNDERSTOOD
+        except Exception as error:  # noqa: BLE001  whatever a plugin for some service does
+            return f"unexpected {type(error).__name__}"
+
+    def send(self, changes: Sequence[StateChange], now: datetime) -> Carried:
+        """One message about all of them."""
+        del now
+        reason = self._send(compose(changes))
+        return Carried(len(changes) if reason is None else 0, reason)
+
+    def test(self, destination: str, now: datetime) -> str | None:
+        """See `Carrier`."""
+        del now
+        return self._send(trial(destination))
+
+    def _send(self, message: Message) -> str | None:
+        """Send within `SEND_SECONDS`; returns None, or why it failed. Raises nothing.
+
+        One that took the message and did not manage to say so is counted as failed.
         """
         try:
             address = _opened(self.url.get_secret_value())
             if len(address) == 0:
-                return "its address is not one that Apprise understands"
+                return NOT_UNDERSTOOD
             result = address.notify(
                 body=message.body,
                 title=message.title,
@@ -69,7 +100,7 @@ class Destination:
         parts = {part for part in re.split(r"[/:@?&=+,;%]+", self.url.get_secret_value()) if len(part) >= 4}
         for part in sorted(parts, key=len, reverse=True):
             text = text.replace(part, "***")
-        return text[:200]
+        return legible(text[:200])
 
 
 def _kind(worst: Severity | None) -> str:
@@ -80,11 +111,6 @@ def _kind(worst: Severity | None) -> str:
             return "warning"
         case _:
             return "failure"
-
-
-def prepare() -> None:
-    """Load Apprise, once, before several threads want it."""
-    _apprise()
 
 
 @cache

@@ -211,6 +211,13 @@ EXPLANATIONS: Mapping[Kind, Explanation] = {
         " file of orders, the shop.",
         "large-plans",
     ),
+    Kind.ALERTS_NOT_TAKEN: Explanation(
+        "Alerts do not arrive",
+        "A destination of alerts has not taken a message several times in a row.",
+        "It tells the other destinations, and sends this one later what it has missed, for a week.",
+        "Look at its address and at the service behind it, then send it a test: `trueup alerts test`.",
+        "alerts",
+    ),
 }
 
 

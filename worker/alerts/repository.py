@@ -1,4 +1,4 @@
-"""Every query about anomalies and the messages owed for them."""
+"""Every query about anomalies. Those about telling people of them are in `outbox`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, delete, func, or_, select, text, update
-from sqlalchemy.orm import aliased
 
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, insert_rows
-from worker.store.tables import Alert, AlertState, Anomaly, AnomalyState, Severity
+from worker.store.tables import Alert, AlertState, Anomaly, AnomalyState, Severity, Telling
 
 
 def open_or_count(transaction: Transaction, fingerprint: str, now: datetime, values: Mapping[str, Any]) -> bool:
@@ -127,14 +126,19 @@ def unresolved_on(transaction: Transaction, kind: str, listing_id: str) -> Seque
 
 
 def forget_alerts(transaction: Transaction, before: datetime, limit: int) -> int:
-    """Delete messages that were sent, or given up, before `before`. Returns how many."""
-    old = (
+    """Delete messages that were sent, or given up, before `before`, and that nobody is told of again. Returns how
+    many.
+    """
+    owed = or_(Telling.state == AlertState.WAITING, Telling.remind_at.is_not(None))
+    old = transaction.scalars(
         select(Alert.id)
         .where(Alert.state != AlertState.WAITING, func.coalesce(Alert.sent_at, Alert.created_at) < before)
+        .where(~select(Telling.alert_id).where(Telling.alert_id == Alert.id, owed).exists())
         .limit(limit)
         .with_for_update(skip_locked=True)
-    )
-    return transaction.execute(delete(Alert).where(Alert.id.in_(transaction.scalars(old).all()))).rowcount
+    ).all()
+    transaction.execute(delete(Telling).where(Telling.alert_id.in_(old)))
+    return transaction.execute(delete(Alert).where(Alert.id.in_(old))).rowcount
 
 
 def forget_resolved(transaction: Transaction, before: datetime, limit: int) -> int:
@@ -247,83 +251,3 @@ def changes(transaction: Transaction, anomaly_id: int) -> Sequence[AnyRow]:
 def count_unresolved(transaction: Transaction) -> dict[str, int]:
     rows = transaction.execute(select(Anomaly.kind, func.count()).where(_UNRESOLVED).group_by(Anomaly.kind))
     return {row[0]: row[1] for row in rows}
-
-
-# --- messages owed ----------------------------------------------------------------------------------------------
-
-
-def alerts_are_due(transaction: Transaction, now: datetime, *, gathered_before: datetime) -> bool:
-    """Whether a message is to be sent: something is due, and the oldest of it has waited for company long enough."""
-    oldest = transaction.scalar(
-        select(func.min(Alert.created_at)).where(Alert.state == AlertState.WAITING, Alert.next_attempt_at <= now)
-    )
-    return oldest is not None and oldest <= gathered_before
-
-
-def claim_alerts(transaction: Transaction, *, now: datetime, lease_until: datetime, limit: int) -> Sequence[AnyRow]:
-    """Take what is due, oldest first; until `lease_until` nobody else does. Counts the attempt.
-
-    An anomaly's later change waits for its earlier one: "resolved" must not overtake "opened".
-    """
-    earlier = aliased(Alert)
-    overtakes = (
-        select(earlier.id)
-        .where(
-            earlier.anomaly_id == Alert.anomaly_id,
-            earlier.transition < Alert.transition,
-            earlier.state == AlertState.WAITING,
-            earlier.next_attempt_at > now,
-        )
-        .exists()
-    )
-    ids = transaction.scalars(
-        select(Alert.id)
-        .where(Alert.state == AlertState.WAITING, Alert.next_attempt_at <= now, ~overtakes)
-        .order_by(Alert.next_attempt_at, Alert.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
-    rows: list[AnyRow] = []
-    for chunk in in_chunks(ids):
-        transaction.execute(
-            update(Alert).where(Alert.id.in_(chunk)).values(next_attempt_at=lease_until, attempts=Alert.attempts + 1)
-        )
-        rows += transaction.execute(
-            select(
-                Alert.id,
-                Alert.anomaly_id,
-                Alert.transition,
-                Alert.became,
-                Alert.message,
-                Alert.attempts,
-                Anomaly.severity,
-            )
-            .join(Anomaly, Anomaly.id == Alert.anomaly_id)
-            .where(Alert.id.in_(chunk))
-        ).all()
-    return rows
-
-
-def mark_alerts_sent(
-    transaction: Transaction, ids: Collection[int], *, sent_at: datetime | None, remark: str | None = None
-) -> None:
-    for chunk in in_chunks(ids):
-        transaction.execute(
-            update(Alert)
-            .where(Alert.id.in_(chunk))
-            .values(state=AlertState.SENT, sent_at=sent_at, next_attempt_at=None, error=remark)
-        )
-
-
-def put_off_alerts(
-    transaction: Transaction, ids: Collection[int], *, leased_until: datetime, until: datetime | None, error: str
-) -> None:
-    """Let a failed message wait until `until`, or give it up where that is None; unless somebody else has it by now."""
-    for chunk in in_chunks(ids):
-        transaction.execute(
-            update(Alert)
-            .where(Alert.id.in_(chunk), Alert.state == AlertState.WAITING, Alert.next_attempt_at == leased_until)
-            .values(
-                state=AlertState.FAILED if until is None else AlertState.WAITING, next_attempt_at=until, error=error
-            )
-        )

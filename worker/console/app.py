@@ -15,6 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from worker import schedule
 from worker.console.door import Door
 from worker.console.headers import SecurityHeaders
+from worker.console.pages.alerts import AlertsPage
 from worker.console.pages.anomalies import AnomalyPages
 from worker.console.pages.audit import AuditPages
 from worker.console.pages.deliveries import DeliveryPages
@@ -67,6 +68,7 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     deliveries = DeliveryPages(services, rendering, rang)
     holds = HoldPages(services, rendering, rang)
     audit = AuditPages(services, rendering)
+    alerts = AlertsPage(services, rendering)
     log = LogPage(services, rendering)
     helps = HelpPages(rendering)
 
@@ -102,6 +104,8 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/audit", door.shows(audit.show), methods=["GET"]),
             Route("/audit/listing", door.shows(audit.statement), methods=["GET"]),
             Route("/audit/listing.csv", door.shows(audit.csv), methods=["GET"]),
+            Route("/alerts", door.shows(alerts.show), methods=["GET"]),
+            Route("/alerts/test", door.does(alerts.test), methods=["POST"]),
             Route("/log", door.shows(log.show), methods=["GET"]),
             Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),

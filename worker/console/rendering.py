@@ -37,6 +37,7 @@ DONE = {
     "asked-for-some": "Their channels are asked for them now; what they say counts.",
     "counted-some": "The orders count from now on.",
     "retried-some": "The listings are looked at now.",
+    "test-taken": "The test was taken. See that it arrived.",
     "signed-out-everywhere": "Every other browser is signed out.",
 }
 """What a page says after a form was sent, by the word that the address carries: nobody else's text is shown."""

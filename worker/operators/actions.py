@@ -47,6 +47,7 @@ class Verb(StrEnum):
     DELIVERY_REPLAYED = "delivery-replayed"
     ORDER_ACCEPTED = "order-accepted"
     ORDER_ASKED_FOR = "order-asked-for"
+    ALERTS_TESTED = "alerts-tested"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from worker.alerts import Anomalies
+from worker.alerts.sender import AlertSender
 from worker.holds import CONFIRMED_BY_A_PERSON, Holds
 from worker.intake.fetch import Fetcher
 from worker.intake.inbox import Inbox
@@ -33,6 +34,7 @@ class Desk:
         large_plans: LargePlans,
         inbox: Inbox,
         fetcher: Fetcher,
+        alerts: AlertSender,
     ) -> None:
         self._store = store
         self._actions = actions
@@ -42,6 +44,7 @@ class Desk:
         self._large_plans = large_plans
         self._inbox = inbox
         self._fetcher = fetcher
+        self._alerts = alerts
 
     # --- listings ---------------------------------------------------------------------------------------------
 
@@ -224,3 +227,22 @@ class Desk:
             if asked:
                 self._actions.record_in(transaction, by, Verb.ORDER_ASKED_FOR, "order", f"{channel}/{order_id}")
             return asked
+
+    # --- alerts -----------------------------------------------------------------------------------------------
+
+    def test_alerts(self, destination: str, *, by: Actor) -> str | None:
+        """Send a test to a destination; returns None, or why it failed. Raises `KeyError` where there is none of this
+        name. A test that was sent by a process that died at once is not in the log.
+        """
+        reason = self._alerts.test(destination)
+        with self._store.write() as transaction:
+            self._alerts.note_test_in(transaction, destination, reason)
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.ALERTS_TESTED,
+                "destination",
+                destination,
+                after={"outcome": "taken" if reason is None else reason},
+            )
+        return reason

@@ -96,7 +96,7 @@ class Doctor:
         for examination in self._side_by_side():
             yield from self._account(HoldScope.CHANNEL, examination.name, examination.checks, stored=stored)
             yield from (Examined(examination.name, check) for check in examination.others)
-        yield Examined("alerts", self._alerts())
+        yield from (Examined("alerts", check) for check in self._alerts(stored=stored))
 
     # --- our own ----------------------------------------------------------------------------------------------
 
@@ -135,11 +135,22 @@ class Doctor:
             return Check("broker", False, said, "check broker.url, and that the server runs and lets us in")
         return Check("broker", True, url.partition(":")[0])
 
-    def _alerts(self) -> Check:
-        urls = self._services.settings.alerts.urls
-        if not urls:
-            return Check("alerts", True, "note: nobody is told of anomalies (alerts.urls is empty)")
-        return Check("alerts", True, f"{len(urls)} addresses")
+    def _alerts(self, *, stored: bool) -> Iterator[Check]:
+        """How each destination did last. Nobody is sent anything."""
+        alerts = self._services.alerts
+        if not self._services.settings.alerts.anybody:
+            yield Check("alerts", True, "note: nobody is told of anomalies (alerts.urls is empty)")
+        for view in alerts.destinations() if stored else ():
+            tried = f'`trueup alerts test "{view.name}"`'
+            if problem := alerts.problem(view.name):
+                yield Check(view.name, False, problem, "correct its address in the configuration, then restart")
+            elif view.is_failing:
+                detail = f"{view.standing.waiting} alerts wait: {view.standing.error}"
+                yield Check(view.name, False, detail, f"look at the service behind it, then run {tried}")
+            elif view.standing.succeeded_at is None:
+                yield Check(view.name, True, f"note: it was not sent anything yet; {tried} tries it")
+            else:
+                yield Check(view.name, True, "it took what it was sent last")
 
     # --- vendors ----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ channels --< orders --< order_lines --< pairs >-- listings --< operations --< op
 links (channel, sku -> listing)                    |              `-- claims -- remote_adjustments
 deliveries, cursors, ticks, breakers               |--< journal
                                                    `--- proofs
-holds, anomalies --< alerts
+holds, anomalies --< alerts --< tellings (alert_destinations)
 operators --< operator_sessions; sign_in_attempts, actions, verdicts
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from worker.store.tables.base import Base
 from worker.store.tables.operators import Action, Operator, OperatorSession, SignInAttempt, Verdict
-from worker.store.tables.people import Alert, Anomaly, Hold
+from worker.store.tables.people import Alert, AlertDestination, Anomaly, Hold, Telling
 from worker.store.tables.progress import BreakerRow, Cursor, Tick
 from worker.store.tables.proofs import ProofRow
 from worker.store.tables.sales import ChannelRow, Delivery, Link, OrderLineRow, OrderRow, Pair
@@ -49,6 +49,7 @@ __all__ = [
     "UNSETTLED",
     "Action",
     "Alert",
+    "AlertDestination",
     "AlertState",
     "Anomaly",
     "AnomalyState",
@@ -82,6 +83,7 @@ __all__ = [
     "Role",
     "Severity",
     "SignInAttempt",
+    "Telling",
     "Tick",
     "Verdict",
     "WaiveReason",

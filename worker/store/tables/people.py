@@ -90,7 +90,10 @@ class Anomaly(Base):
 
 
 class Alert(Base):
-    """One message owed to the operators about one change of an anomaly's state."""
+    """One change of an anomaly's state that operators are told of: by a telling for each destination.
+
+    Without `next_attempt_at` it has its tellings; it is sent as soon as one destination has taken it.
+    """
 
     __tablename__ = "alerts"
 
@@ -103,6 +106,7 @@ class Alert(Base):
     state: Mapped[AlertState]
     next_attempt_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    """Counted by versions that had no tellings."""
     sent_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Words)
 
@@ -115,3 +119,49 @@ class Alert(Base):
             sqlite_where=text("state = 'waiting'"),
         ),
     )
+
+
+class Telling(Base):
+    """One destination that is told of one alert."""
+
+    __tablename__ = "tellings"
+
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id"), primary_key=True, autoincrement=False)
+    destination: Mapped[str] = mapped_column(Name, primary_key=True)
+    state: Mapped[AlertState]
+    sent_at: Mapped[datetime | None]
+    remind_at: Mapped[datetime | None]
+    """When the destination is told again, should the anomaly still be open then."""
+
+    __table_args__ = (
+        Index(
+            "ix_tellings_waiting",
+            "destination",
+            "alert_id",
+            postgresql_where=text("state = 'waiting'"),
+            sqlite_where=text("state = 'waiting'"),
+        ),
+        Index(
+            "ix_tellings_remind",
+            "destination",
+            "remind_at",
+            postgresql_where=text("remind_at IS NOT NULL"),
+            sqlite_where=text("remind_at IS NOT NULL"),
+        ),
+    )
+
+
+class AlertDestination(Base):
+    """How a destination does: one process at a time sends there, and none while it rests after a failure."""
+
+    __tablename__ = "alert_destinations"
+
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    leased_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(Integer)
+    """In a row."""
+    retry_at: Mapped[datetime | None]
+    succeeded_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Words)
+    """Why it failed last."""

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from connectors.signing import key_of
 from connectors.standard import AskedChannel, DirectoryChannel, StandardChannel
-from connectors.standard.settings import key_of
 from tests.unit.connectors.standard.vendor import KEY, SECRET, TOKEN, URL, channel, settings
 from worker.cli.configuration import PLACEHOLDER
 

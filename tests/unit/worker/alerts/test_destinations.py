@@ -10,10 +10,8 @@ import pytest
 from apprise import AppriseResult
 from pydantic import SecretStr
 
-from worker.alerts.destinations import Destination, _opened
-from worker.alerts.message import Message
-
-MESSAGE = Message("trueup: 1 opened", "[error] opened: a listing is odd", None)
+from worker.alerts.destinations import NOT_UNDERSTOOD, Address, _opened
+from worker.alerts.message import trial
 
 
 @pytest.fixture
@@ -35,25 +33,20 @@ def root_log() -> Iterator[io.StringIO]:
 def test_an_address_that_apprise_does_not_know_fails_without_being_named(
     url: str, capfd: pytest.CaptureFixture[str], root_log: io.StringIO
 ) -> None:
-    destination = Destination(SecretStr(url), 2)
+    address = Address(SecretStr(url))
 
-    assert destination.send(MESSAGE) == "its address is not one that Apprise understands"
+    assert address._send(trial("chat")) == address.problem() == NOT_UNDERSTOOD
     captured = capfd.readouterr()
-    for text in (root_log.getvalue(), captured.out, captured.err, destination.name, repr(destination)):
+    for text in (root_log.getvalue(), captured.out, captured.err, address.kind, repr(address)):
         assert "t0ps3cret" not in text
 
 
 def test_what_a_service_says_about_a_failure_is_kept_without_the_address() -> None:
-    destination = Destination(SecretStr("json://me:t0ps3cret@example.com/path/t0ken-of-mine?a=b"), 1)
+    address = Address(SecretStr("json://me:t0ps3cret@example.com/path/t0ken-of-mine?a=b"))
     said = SimpleNamespace(message="POST http://example.com/path/t0ken-of-mine\nas me:t0ps3cret gave error=503")
     result = SimpleNamespace(logs=lambda: [said], status=None)
 
-    assert destination._reason(cast("AppriseResult", result)) == "POST http://***/***/*** as me:*** gave error=503"
-
-
-def test_a_destination_is_named_by_its_place_and_kind() -> None:
-    assert Destination(SecretStr("mailto://me:pass@example.com"), 1).name == "1 (mailto)"
-    assert Destination(SecretStr("a secret without a scheme"), 3).name == "3"
+    assert address._reason(cast("AppriseResult", result)) == "POST http://***/***/*** as me:*** gave error=503"
 
 
 def test_a_destination_does_not_lead_to_another() -> None:

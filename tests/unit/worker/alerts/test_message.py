@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from worker.alerts.message import MOST_CHARACTERS, MOST_LINES, StateChange, compose
 from worker.store.tables import AnomalyState, Severity
 
 OPEN, RESOLVED = AnomalyState.OPEN, AnomalyState.RESOLVED
 
 
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
 def change(
-    anomaly: int, transition: int = 1, became: AnomalyState = OPEN, severity: Severity = Severity.ERROR, text: str = ""
+    anomaly: int,
+    transition: int = 1,
+    became: AnomalyState = OPEN,
+    severity: Severity = Severity.ERROR,
+    text: str = "",
+    reminded_at: datetime | None = None,
 ) -> StateChange:
-    return StateChange(anomaly, transition, became, severity, text or f"Listing L{anomaly} is odd.")
+    text = text or f"Listing L{anomaly} is odd."
+    return StateChange(anomaly, transition, became, severity, text, at=NOON, kind="oversold", reminded_at=reminded_at)
 
 
 def test_the_worst_open_one_comes_first_and_good_news_last() -> None:
@@ -63,3 +74,21 @@ def test_a_line_is_one_line_and_bounded() -> None:
 
     assert line.startswith("[error] opened: a b xxx")
     assert len(line) < MOST_CHARACTERS + 40
+
+
+def test_what_is_still_so_comes_after_what_is_new_and_says_since_when() -> None:
+    message = compose(
+        [
+            change(1, severity=Severity.CRITICAL, reminded_at=NOON),
+            change(2, severity=Severity.WARNING),
+            change(3, 2, RESOLVED),
+        ]
+    )
+
+    assert message.title == "trueup: 1 opened, 1 resolved, 1 still open"
+    assert message.worst is Severity.CRITICAL
+    assert message.body.split("\n") == [
+        "[warning] opened: Listing L2 is odd.",
+        "[critical] still open since 2026-11-01 12:00 UTC: Listing L1 is odd.",
+        "[error] resolved: Listing L3 is odd.",
+    ]

@@ -33,7 +33,7 @@ from worker.store.tables import (
 )
 
 NOW = datetime.now(UTC)
-GROUPS = ("links", "import", "channels", "holds", "anomalies", "deliveries", "orders", "operations")
+GROUPS = ("links", "import", "channels", "holds", "anomalies", "alerts", "deliveries", "orders", "operations")
 READS = (
     ("status",),
     ("plan",),
@@ -41,6 +41,7 @@ READS = (
     ("channels", "list"),
     ("holds", "list"),
     ("anomalies", "list"),
+    ("alerts", "list"),
     ("deliveries", "list"),
     ("operations", "list"),
     ("links", "export"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.errors import InvalidSignature
-from connectors.standard.signing import MAX_SIGNATURES, digest, verify
+from connectors.signing import MAX_SIGNATURES, digest, verify
 from tests.unit.connectors.standard.vendor import KEY, NOW, TIMESTAMP, signed
 
 OTHER = b"another thirty-two bytes of a key"

@@ -1,4 +1,7 @@
-"""Signatures by the Standard Webhooks scheme: HMAC-SHA256 over id, time and raw body. No I/O, no clock."""
+"""Signatures by the Standard Webhooks scheme: HMAC-SHA256 over id, time and raw body. No I/O, no clock.
+
+Of messages that a system sends us, and of those that we send about anomalies.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from pydantic import SecretStr
+
 from connectors.errors import InvalidSignature
 
+PREFIX = "whsec_"
+LEAST_SECRET_BYTES, MOST_SECRET_BYTES = 24, 64
 TOLERANCE_SECONDS = 300
 """How far the time of an attempt may be from ours, either way."""
 MAX_SIGNATURES = 10
@@ -20,6 +27,11 @@ _ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,255}")
 """A point would make one signed text of two different messages."""
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _DIGEST_BYTES = 32
+
+
+def signature(keys: Sequence[bytes], message_id: str, timestamp: str, body: bytes) -> str:
+    """The header `webhook-signature` of a message: one `v1` signature for each key, several while one is replaced."""
+    return " ".join(f"v1,{base64.b64encode(digest(key, message_id, timestamp, body)).decode()}" for key in keys)
 
 
 def digest(key: bytes, message_id: str, timestamp: str, body: bytes) -> bytes:
@@ -52,6 +64,22 @@ def verify(headers: Mapping[str, str], body: bytes, keys: Sequence[bytes], now: 
         )
         raise InvalidSignature(message, code="timestamp")
     return message_id
+
+
+def key_of(secret: SecretStr) -> bytes:
+    """The bytes of a secret: base64, with or without its prefix. Raises ValueError, with a remedy."""
+    try:
+        text = secret.get_secret_value().strip().removeprefix(PREFIX)
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not LEAST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES:
+        message = (
+            f"must be {PREFIX} and the base64 of {LEAST_SECRET_BYTES} to {MOST_SECRET_BYTES} random bytes; "
+            f"`echo {PREFIX}$(openssl rand -base64 32)` makes one"
+        )
+        raise ValueError(message)
+    return key
 
 
 def _digests(signatures: str) -> Iterator[bytes]:
