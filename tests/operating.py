@@ -8,13 +8,14 @@ from typing import Self
 
 import httpx
 from argon2 import PasswordHasher
+from sqlalchemy import update
 
 from connectors.contract import ListingState
 from tests.world import World
 from worker.console import create_console
 from worker.operators import Actor, Via
 from worker.operators.passwords import Passwords
-from worker.store.tables import Role
+from worker.store.tables import ListingRow, Role
 from worker.web import WebServer
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -71,11 +72,17 @@ class Browser:
         return self.send("/sign-in", page="/sign-in", name=name, password=password, **fields)
 
 
+def known_as(world: World, listing_id: str, title: str, sku: str | None = None) -> None:
+    """What the marketplace calls a listing, until the next sweep."""
+    with world.store.write() as transaction:
+        transaction.execute(update(ListingRow).where(ListingRow.listing_id == listing_id).values(title=title, sku=sku))
+
+
 def tell_a_story(world: World) -> None:
     """A day at a small shop: sold, bought, edited, returned, oversold, lost, below zero, without a link."""
     market = world.marketplace
     waits = cycle((2.1, 0.9, 1.4, 7.2))
-    for listing_id, total in (("mug", 14), ("lamp", 2), ("chair", 6), ("vase", 1)):
+    for listing_id, total in (("mug", 14), ("lamp", 2), ("chair", 6), ("vase", 1), ("teapot", 4)):
         world.listing(listing_id, total)
     for sku in ("mug", "lamp", "chair"):
         world.link(f"{sku.upper()}-1", sku)
@@ -134,5 +141,6 @@ def tell_a_story(world: World) -> None:
     for _ in range(12):
         world.pass_time(60)
         world.reconcile()
+    known_as(world, "teapot", "Teapot, brown", "POT-BROWN")
     world.services.verdicts.note(stock_is_true=False)
     world.pass_time(9 * 60)

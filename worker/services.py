@@ -36,6 +36,7 @@ from worker.intake.inbox import Inbox
 from worker.intake.poll import Poller
 from worker.intake.service import Intake
 from worker.lanes import Threads
+from worker.links import Links
 from worker.operators import ActionLog, Desk, Operators, Sessions
 from worker.operators.passwords import Passwords
 from worker.reconcile.decide import Decisions
@@ -237,7 +238,10 @@ class Services:
             feed_seconds=self.settings.schedule.feed_seconds if isinstance(self.marketplace, Feed) else None,
             poll_seconds=self.poll_seconds,
         )
-        self.desk = Desk(store, self.actions, self.decisions, self.anomalies, self.holds, self.inbox, self.fetcher)
+        self.links = Links(store, clock, self.anomalies)
+        self.desk = Desk(
+            store, self.actions, self.decisions, self.anomalies, self.holds, self.inbox, self.fetcher, self.links
+        )
 
     def register_channels(self) -> None:
         """Make the configured channels known to the database; a new one starts in shadow. Idempotent."""

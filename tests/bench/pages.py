@@ -187,7 +187,12 @@ def main() -> int:
             "/listings",
             "/listings?q=nothing",
             f"/listing?id={middle}",
+            "/links",
+            f"/links?channel=shop&sku=SKU-{1 + 2000 % chosen.listings}",
+            "/links/list",
+            "/links/list?q=SKU-5",
             "/log",
+            "/settings",
         )
         # What happens "today" happens at the database's time.
         world.clock.advance(time.time() - world.clock.now().timestamp())

@@ -21,10 +21,22 @@ PAGES = {
     "negative-stock": "/anomalies/{negative-stock}",
     "listings": "/listings",
     "listing": "/listing?id=mug",
+    "links": "/links",
+    "links-of-sku": "/links?channel=shop&sku=TEAPOT-1",
+    "links-list": "/links/list",
     "log": "/log",
+    "settings": "/settings",
     "help": "/help/README",
 }
-KEPT = {"overview-wide", "overview-phone", "overview-dark", "anomalies-wide", "outcome-unknown-wide", "listing-wide"}
+KEPT = {
+    "overview-wide",
+    "overview-phone",
+    "overview-dark",
+    "anomalies-wide",
+    "outcome-unknown-wide",
+    "listing-wide",
+    "links-wide",
+}
 """The pictures in docs/console.md."""
 QUALITY = 80
 # What every page must say without any script: a piece of its content.
@@ -36,7 +48,11 @@ SAYS = {
     "negative-stock": "Stock below zero",
     "listings": "Something is wrong with these",
     "listing": "the total of listing mug is 12, not 13",
+    "links": "Its title has",
+    "links-of-sku": "Sales of “TEAPOT-1”",
+    "links-list": "Export all links",
     "log": "operator added",
+    "settings": "close_after_seconds",
     "help": "Operating trueup",
 }
 

@@ -18,9 +18,11 @@ from worker.console.headers import SecurityHeaders
 from worker.console.pages.anomalies import AnomalyPages
 from worker.console.pages.errors import Errors
 from worker.console.pages.help import HelpPages
+from worker.console.pages.links import LinkPages
 from worker.console.pages.listings import ListingPages
 from worker.console.pages.log import LogPage
 from worker.console.pages.overview import OverviewPage
+from worker.console.pages.settings import SettingsPage
 from worker.console.pages.sign_in import SignIn
 from worker.console.rendering import STATIC, Rendering
 from worker.doorbell import Doorbell
@@ -57,7 +59,9 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     anomalies = AnomalyPages(services, rendering, rang)
     overview = OverviewPage(services, rendering, rang)
     listings = ListingPages(services, rendering, rang)
+    links = LinkPages(services, rendering, rang)
     log = LogPage(services, rendering)
+    settings = SettingsPage(services, rendering)
     helps = HelpPages(rendering)
 
     app = Starlette(
@@ -77,7 +81,13 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/listings", door.shows(listings.search), methods=["GET"]),
             Route("/listing", door.shows(listings.show), methods=["GET"]),
             *(Route(f"/listing/{name}", door.does(page), methods=["POST"]) for name, page in listings.actions.items()),
+            Route("/links", door.shows(links.show), methods=["GET"]),
+            Route("/links/list", door.shows(links.listed), methods=["GET"]),
+            Route("/links/export", door.shows(links.export), methods=["GET"]),
+            Route("/links/plan", door.takes(links.plan), methods=["POST"]),
+            Route("/links/make", door.takes(links.make), methods=["POST"]),
             Route("/log", door.shows(log.show), methods=["GET"]),
+            Route("/settings", door.shows(settings.show), methods=["GET"]),
             Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),
         ],

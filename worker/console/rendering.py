@@ -30,6 +30,7 @@ DONE = {
     "lifted": "The hold is lifted. What waited is written from now on.",
     "paused": "Paused. What is sold meanwhile is read, and waits.",
     "replayed": "It is handled anew.",
+    "linked": "Linked. What waited for it counts from now on.",
     "counted": "The order counts from now on.",
     "signed-out-everywhere": "Every other browser is signed out.",
 }

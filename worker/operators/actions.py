@@ -45,6 +45,10 @@ class Verb(StrEnum):
     HOLD_LIFTED = "hold-lifted"
     DELIVERY_REPLAYED = "delivery-replayed"
     ORDER_ACCEPTED = "order-accepted"
+    SKU_LINKED = "sku-linked"
+    LINK_ENDED = "link-ended"
+    LINKS_IMPORTED = "links-imported"
+    """Too many at once for a line each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,16 @@ def unsent_alerts(transaction: Transaction) -> int:
 # --- the plan ---------------------------------------------------------------------------------------------------
 
 
-def pending_pairs(transaction: Transaction, channel: str | None, listing_id: str | None) -> Sequence[AnyRow]:
-    """Pairs with pending units and their order lines, by listing, in the order they were placed."""
+def pending_pairs(
+    transaction: Transaction,
+    channel: str | None = None,
+    listing_id: str | None = None,
+    *,
+    listing_ids: Collection[str] | None = None,
+) -> Sequence[AnyRow]:
+    """Pairs with pending units and their order lines, by listing, in the order they were placed; `listing_ids` are few
+    enough for one statement.
+    """
     statement = (
         select(
             Pair.id,
@@ -144,6 +152,8 @@ def pending_pairs(transaction: Transaction, channel: str | None, listing_id: str
     )
     if listing_id is not None:
         statement = statement.where(Pair.listing_id == listing_id)
+    if listing_ids is not None:
+        statement = statement.where(Pair.listing_id.in_(listing_ids))
     if channel is not None:
         # Whole listings: what other channels sold of them belongs to the same write.
         concerned = select(Pair.listing_id).where(PENDING, Pair.channel == channel)
