@@ -77,6 +77,8 @@ def _text(value: Any) -> str:
             text = HIDDEN if value.get_secret_value() else NOTHING
         case bool():
             text = "true" if value else "false"
+        case float() if value.is_integer():
+            text = str(int(value))
         case Enum():
             text = str(value.value)
         case datetime():
