@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
+from config.origins import Origin, origins_of
 from config.problems import ConfigurationError, Problem, described, explained, is_type, meant, parts
 from config.settings import ChannelSettings, MarketplaceSettings, SecretUrl, Settings, Unusable
 from connectors.registry import BrokenConnectorError, connectors
@@ -84,6 +85,7 @@ class _Reading:
             from_environment = self._resolved(variables, Settings, (), refuse_plain=False)
             settings = self._validated(_merged(from_file, from_environment))
             if settings is not None and not self._problems:
+                settings.come_from(_origins(tree, variables))
                 return settings
         raise ConfigurationError((self._problems[key] for key in sorted(self._problems)), self._path) from None
 
@@ -306,6 +308,16 @@ class _Variables(EnvSettingsSource):
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
             return value
+
+
+def _origins(tree: Tree, variables: Tree) -> dict[str, Origin]:
+    found = origins_of(tree, variables, PREFIX, DELIMITER)
+    usual = "schedule.poll_seconds"
+    if usual in found:
+        by = Origin(found[usual].source, usual)
+        names = {*_at(tree, ["channels"]), *_at(variables, ["channels"])}
+        found = {f"channels.{name}.poll_seconds": by for name in names} | found
+    return found
 
 
 def _merged(weak: Tree, strong: Tree) -> Tree:

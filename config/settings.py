@@ -7,6 +7,7 @@ and never appear in `repr`, JSON or errors. To read a configuration, call `confi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PositiveInt,
+    PrivateAttr,
     SecretStr,
     SerializeAsAny,
     ValidationInfo,
@@ -26,6 +28,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.alerts import AlertSettings
+from config.origins import Origin
 from config.section import Interval, Seconds, Section
 
 CHANNEL_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -294,6 +297,17 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
+
+    _origins: Mapping[str, Origin] | None = PrivateAttr(None)
+
+    @property
+    def origins(self) -> Mapping[str, Origin] | None:
+        """Where the values come from that are no defaults, by dotted key; None where that was not told."""
+        return self._origins
+
+    def come_from(self, origins: Mapping[str, Origin]) -> None:
+        """Tell where the values come from: for whoever reads them for us."""
+        self._origins = origins
 
     @classmethod
     def settings_customise_sources(

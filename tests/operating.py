@@ -10,6 +10,7 @@ from typing import Self
 
 import httpx
 from argon2 import PasswordHasher
+from sqlalchemy import update
 
 from config.alerts import AlertSettings
 from connectors.contract import ListingState
@@ -18,7 +19,7 @@ from worker.console import create_console
 from worker.intake.inbox import Incoming
 from worker.operators import Actor, Via
 from worker.operators.passwords import Passwords
-from worker.store.tables import Role
+from worker.store.tables import ListingRow, Role
 from worker.web import WebServer
 
 TOLD = AlertSettings.model_validate(
@@ -89,11 +90,17 @@ class Browser:
         return self.send("/sign-in", page="/sign-in", name=name, password=password, **fields)
 
 
+def known_as(world: World, listing_id: str, title: str, sku: str | None = None) -> None:
+    """What the marketplace calls a listing, until the next sweep."""
+    with world.store.write() as transaction:
+        transaction.execute(update(ListingRow).where(ListingRow.listing_id == listing_id).values(title=title, sku=sku))
+
+
 def tell_a_story(world: World) -> None:
     """A day at a small shop: sold, bought, edited, returned, oversold, lost, below zero, without a link."""
     market = world.marketplace
     waits = cycle((2.1, 0.9, 1.4, 7.2))
-    for listing_id, total in (("mug", 14), ("lamp", 2), ("chair", 6), ("vase", 1)):
+    for listing_id, total in (("mug", 14), ("lamp", 2), ("chair", 6), ("vase", 1), ("teapot", 4)):
         world.listing(listing_id, total)
     for sku in ("mug", "lamp", "chair"):
         world.link(f"{sku.upper()}-1", sku)
@@ -156,6 +163,7 @@ def tell_a_story(world: World) -> None:
     for _ in range(12):
         world.pass_time(60)
         world.reconcile()
+    known_as(world, "teapot", "Teapot, brown", "POT-BROWN")
     world.services.verdicts.note(stock_is_true=False)
     outcomes = (None, "it answered 503", None)
     for destination, outcome in zip(world.services.alerts.destinations(), outcomes, strict=False):

@@ -38,6 +38,7 @@ from worker.intake.inbox import Inbox
 from worker.intake.poll import Poller
 from worker.intake.service import Intake
 from worker.lanes import Threads
+from worker.links import Links
 from worker.operators import ActionLog, Desk, Operators, Sessions
 from worker.operators.passwords import Passwords
 from worker.reconcile.decide import Decisions
@@ -251,6 +252,7 @@ class Services:
             feed_seconds=self.settings.schedule.feed_seconds if isinstance(self.marketplace, Feed) else None,
             poll_seconds=self.poll_seconds,
         )
+        self.links = Links(store, clock, self.anomalies)
         self.desk = Desk(
             store,
             self.actions,
@@ -261,6 +263,7 @@ class Services:
             self.inbox,
             self.fetcher,
             self.alerts,
+            self.links,
         )
 
     def register_channels(self) -> None:

@@ -209,7 +209,12 @@ def main() -> int:
             "/holds/plan?channel=shop",
             "/audit",
             f"/audit/listing?id={middle}",
+            "/links",
+            f"/links?channel=shop&sku=SKU-{1 + 2000 % chosen.listings}",
+            "/links/list",
+            "/links/list?q=SKU-5",
             "/log",
+            "/settings",
         )
         # What happens "today" happens at the database's time.
         world.clock.advance(time.time() - world.clock.now().timestamp())

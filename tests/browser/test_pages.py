@@ -31,7 +31,11 @@ PAGES = {
     "audit": "/audit",
     "account": "/audit/listing?id=mug",
     "alerts": "/alerts",
+    "links": "/links",
+    "links-of-sku": "/links?channel=shop&sku=TEAPOT-1",
+    "links-list": "/links/list",
     "log": "/log",
+    "settings": "/settings",
     "help": "/help/README",
 }
 KEPT = {
@@ -43,6 +47,7 @@ KEPT = {
     "listing-wide",
     "order-wide",
     "work-wide",
+    "links-wide",
 }
 """The pictures in docs/console.md."""
 QUALITY = 80
@@ -65,7 +70,11 @@ SAYS = {
     "audit": "No audit has come to its end yet",
     "account": "It has not been proved yet",
     "alerts": "it answered 503",
+    "links": "Its title has",
+    "links-of-sku": "Sales of “TEAPOT-1”",
+    "links-list": "Export all links",
     "log": "operator added",
+    "settings": "close_after_seconds",
     "help": "Operating trueup",
 }
 

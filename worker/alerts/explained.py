@@ -44,7 +44,7 @@ EXPLANATIONS: Mapping[Kind, Explanation] = {
         "SKU without a link",
         "A SKU was sold that is linked to no listing.",
         "It keeps the order lines waiting, and counts them as soon as there is a link.",
-        "Link the SKU: `trueup links import`.",
+        "Link the SKU, here or with `trueup links import`. `trueup links suggest` says which listing it may be.",
     ),
     Kind.OUTCOME_UNKNOWN: Explanation(
         "Outcome of a write unknown",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace as replaced
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,8 +17,9 @@ from worker.cli.exits import CommandError
 from worker.cli.output import note, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
-    from worker.links import CorrectionPlan, ImportResult
+    from worker.links import CorrectionPlan, ImportResult, UnlinkedSku
     from worker.links.versions import Version
+    from worker.services import Services
 
 links = typer.Typer(help="Which SKU of a channel is which listing.", no_args_is_help=True)
 
@@ -50,14 +52,15 @@ def import_(
     Importing a file twice changes nothing. Changed units end the old link now and begin a new one; order lines keep
     what they have. Lines that waited for their link become due.
     """
-    from worker.links import Links, LinkTableError
+    from worker.links import LinkTableError
 
     text = _read(file)
     with opened(config, register=True) as services, nullcontext() if json else progress("importing"):
         try:
-            result = Links(services.store, services.clock, services.anomalies).import_csv(
-                text, replace=replace, dry_run=dry_run
-            )
+            if dry_run:
+                result = services.links.import_csv(text, replace=replace, dry_run=True)
+            else:
+                result = services.desk.import_links(text, by=caller(), replace=replace)
         except LinkTableError as error:
             if json:
                 print_json({"imported": False, "problems": error.problems})
@@ -127,14 +130,76 @@ def export(
     json: Json = False,
 ) -> None:
     """Print the links in force as CSV, in the form that `trueup links import` takes."""
-    from worker.links import Links
+    with opened(config) as services:
+        if json:
+            print_json({"links": services.links.in_force(channel)})
+        else:
+            sys.stdout.write(services.links.export_csv(channel))
+
+
+@links.command(
+    "suggest",
+    epilog=examples(
+        "trueup links suggest",
+        "trueup links suggest --channel acme-shop --sku MUG-BLUE --json",
+        "trueup links suggest --least 95 --csv | trueup links import - --dry-run",
+    ),
+)
+def suggest(
+    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    sku: Annotated[str | None, typer.Option(help="Only this SKU, as the channel spells it.")] = None,
+    least: Annotated[int, typer.Option(help="Only suggestions of this score or more.", min=0, max=100)] = 0,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print the surest of each SKU as `trueup links import` takes it.")
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show SKUs whose sales wait for a link, and which listing each may be: a score from 60 to 100, and why.
+
+    The same SKU on the marketplace scores 100; the same barcode, another channel's link of the same SKU and a former
+    link follow; SKUs and titles that are merely spelled alike stay below 90. Nothing is linked by it.
+    """
+    from worker.links.table import written
 
     with opened(config) as services:
-        found = Links(services.store, services.clock, services.anomalies)
-        if json:
-            print_json({"links": found.in_force(channel)})
-        else:
-            sys.stdout.write(found.export_csv(channel))
+        held = list(_unlinked(services, channel, sku, least))
+    if json:
+        print_json({"skus": held})
+    elif csv:
+        best = ((entry.channel, entry.sku, entry.suggestions[0]) for entry in held if entry.suggestions)
+        sys.stdout.write(written((name, of, found.listing_id, found.units, "") for name, of, found in best))
+    else:
+        _show_suggestions(held)
+
+
+def _unlinked(services: Services, channel: str | None, sku: str | None, least: int) -> Iterator[UnlinkedSku]:
+    """Page by page: what is compared at once is bounded."""
+    from worker.links import Unlinked
+
+    unlinked, after = Unlinked(services.store), None
+    while True:
+        page = unlinked.page(channel=channel, sku=sku, after=after)
+        for entry in page.skus:
+            yield replaced(entry, suggestions=[found for found in entry.suggestions if found.score >= least])
+        if not page.more:
+            return
+        after = (page.skus[-1].channel, page.skus[-1].sku)
+
+
+def _show_suggestions(held: Sequence[UnlinkedSku]) -> None:
+    rows: list[tuple[object, ...]] = []
+    for entry in held:
+        first = (entry.channel, entry.sku, entry.units, entry.orders, entry.since)
+        rows += [
+            (*(first if index == 0 else ("",) * len(first)), found.listing_id, found.score, found.why)
+            for index, found in enumerate(entry.suggestions)
+        ] or [(*first, None, None, "Nothing is like it.")]
+    print_table(
+        ("Channel", "SKU", "Units", "Orders", "Since", "Listing", "Score", "Why"),
+        rows,
+        empty="No sale waits for a link.",
+    )
 
 
 @links.command(

@@ -22,10 +22,12 @@ from worker.console.pages.deliveries import DeliveryPages
 from worker.console.pages.errors import Errors
 from worker.console.pages.help import HelpPages
 from worker.console.pages.holds import HoldPages
+from worker.console.pages.links import LinkPages
 from worker.console.pages.listings import ListingPages
 from worker.console.pages.log import LogPage
 from worker.console.pages.orders import OrderPages
 from worker.console.pages.overview import OverviewPage
+from worker.console.pages.settings import SettingsPage
 from worker.console.pages.sign_in import SignIn
 from worker.console.pages.work import WorkPage
 from worker.console.rendering import STATIC, Rendering
@@ -69,7 +71,9 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
     holds = HoldPages(services, rendering, rang)
     audit = AuditPages(services, rendering)
     alerts = AlertsPage(services, rendering)
+    links = LinkPages(services, rendering, rang)
     log = LogPage(services, rendering)
+    settings = SettingsPage(services, rendering)
     helps = HelpPages(rendering)
 
     app = Starlette(
@@ -106,7 +110,13 @@ def create_console(services: Services, bell: Doorbell | None) -> ASGIApp:
             Route("/audit/listing.csv", door.shows(audit.csv), methods=["GET"]),
             Route("/alerts", door.shows(alerts.show), methods=["GET"]),
             Route("/alerts/test", door.does(alerts.test), methods=["POST"]),
+            Route("/links", door.shows(links.show), methods=["GET"]),
+            Route("/links/list", door.shows(links.listed), methods=["GET"]),
+            Route("/links/export", door.shows(links.export), methods=["GET"]),
+            Route("/links/plan", door.takes(links.plan), methods=["POST"]),
+            Route("/links/make", door.takes(links.make), methods=["POST"]),
             Route("/log", door.shows(log.show), methods=["GET"]),
+            Route("/settings", door.shows(settings.show), methods=["GET"]),
             Route("/help/{page}", door.shows(helps.show), methods=["GET"]),
             Mount("/static", _Files(directory=STATIC)),
         ],

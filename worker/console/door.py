@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from connectors.clock import Clock
+from worker.console.uploads import read_upload
 from worker.operators import Session, Sessions
 from worker.store.tables import Role
 
@@ -107,6 +108,22 @@ class Door:
 
         return endpoint
 
+    def takes(self, page: Page) -> Endpoint:
+        """An endpoint for an operator's form that may hold a file. Of anybody else nothing is read."""
+
+        async def endpoint(request: Request) -> Response:
+            require_own_site(request)
+            visit = await run_in_threadpool(self._visit, request, {})
+            if visit is None:
+                return RedirectResponse(SIGN_IN, status_code=303)
+            if not visit.may_act:
+                raise HTTPException(403, "A viewer looks; only an operator decides.")
+            form = await read_upload(request)
+            require_token(form, secret_of(request))
+            return await run_in_threadpool(page, replace(visit, form=form))
+
+        return endpoint
+
     def _visit(self, request: Request, form: Mapping[str, str], *, in_use: bool = True) -> Visit | None:
         secret = secret_of(request)
         session = self._sessions.of(secret, in_use=in_use) if secret else None
@@ -189,13 +206,18 @@ def require_token(form: Mapping[str, str], secret: str) -> None:
         raise HTTPException(403, "This form has expired. Go back, load the page again, and send it once more.")
 
 
-async def read_form(request: Request) -> Mapping[str, str]:
-    """The fields of a form that a page of ours sent. Raises a 4xx for anything else."""
+def require_own_site(request: Request) -> None:
+    """Raises a 403 for a form that a page of another site sent."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site not in {None, "same-origin", "none"} or (
         origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     ):
         raise HTTPException(403, "This form was sent from another site.")
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """The fields of a form that a page of ours sent. Raises a 4xx for anything else."""
+    require_own_site(request)
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
         raise HTTPException(415, "Not a form of the console.")
     body = bytearray()

@@ -31,6 +31,7 @@ DONE = {
     "confirmed": "The plan is confirmed. It is written from now on.",
     "paused": "Paused. What is sold meanwhile is read, and waits.",
     "replayed": "It is handled anew.",
+    "linked": "Linked. What waited for it counts from now on.",
     "counted": "The order counts from now on.",
     "asked-for": "Its channel is asked for it now; what it says counts.",
     "replayed-some": "They are handled anew.",

@@ -3,6 +3,7 @@
 from worker.links.correction import Correction, CorrectionPlan, CorrectionRefusedError, Corrections
 from worker.links.service import ImportResult, Links
 from worker.links.table import LinkTableError
+from worker.links.unlinked import Unlinked, UnlinkedSku
 
 __all__ = [
     "Correction",
@@ -12,4 +13,6 @@ __all__ = [
     "ImportResult",
     "LinkTableError",
     "Links",
+    "Unlinked",
+    "UnlinkedSku",
 ]

@@ -6,8 +6,21 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    select,
+    true,
+    tuple_,
+    union_all,
+    update,
+)
 
+from connectors.contract import ListingState
 from worker.links.versions import Version
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_rows, table_of
@@ -83,6 +96,40 @@ def in_force(transaction: Transaction, channel: str | None) -> Sequence[AnyRow]:
     return transaction.execute(statement).all()
 
 
+def found(
+    transaction: Transaction,
+    channels: Collection[str],
+    words: str,
+    after: tuple[str, str, str] | None,
+    limit: int,
+) -> Sequence[AnyRow]:
+    """Links in force of these channels, of a SKU or to a listing where `words` name one, in the order of their keys;
+    with how many listings the SKU is linked to.
+    """
+    of_sku = Link.__table__.alias("of_sku")
+    listings_of_sku = (
+        select(func.count())
+        .where(of_sku.c.channel == Link.channel, of_sku.c.sku == Link.sku, of_sku.c.until_at.is_(None))
+        .scalar_subquery()
+    )
+    statement = (
+        select(Link.channel, Link.sku, Link.listing_id, Link.units, Link.from_at, ListingRow.title, listings_of_sku)
+        .join(ListingRow, ListingRow.listing_id == Link.listing_id)
+        .where(Link.until_at.is_(None), Link.channel.in_(channels))
+        .order_by(Link.channel, Link.sku, Link.listing_id)
+        .limit(limit)
+    )
+    if words:
+        of_words = union_all(
+            select(Link.id).where(Link.channel.in_(channels), Link.sku == words),
+            select(Link.id).where(Link.listing_id == words),
+        )
+        statement = statement.where(Link.id.in_(of_words))
+    if after is not None:
+        statement = statement.where(tuple_(Link.channel, Link.sku, Link.listing_id) > after)
+    return transaction.execute(statement).all()
+
+
 def begin(transaction: Transaction, begun: Sequence[Version], now: datetime) -> None:
     insert_rows(
         transaction,
@@ -114,6 +161,97 @@ def end(transaction: Transaction, ended: Sequence[Version]) -> None:
 def forget(transaction: Transaction, forgotten: Sequence[Version]) -> None:
     for chunk in in_chunks(version.id for version in forgotten):
         transaction.execute(delete(Link).where(Link.id.in_(chunk)))
+
+
+# --- what waits for a link, and what it may be --------------------------------------------------------------------
+
+
+def unlinked(
+    transaction: Transaction,
+    *,
+    channel: str | None,
+    sku: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+) -> Sequence[AnyRow]:
+    """SKUs whose sales have no listing, in the order of channel and SKU, with what waits."""
+    statement = (
+        select(
+            OrderLineRow.channel,
+            OrderLineRow.sku,
+            func.sum(OrderLineRow.committed).label("units"),
+            func.count(OrderLineRow.order_row.distinct()).label("orders"),
+            func.min(OrderLineRow.placed_at).label("since"),
+        )
+        .where(~OrderLineRow.linked, OrderLineRow.sku.is_not(None), OrderLineRow.committed > 0)
+        .group_by(OrderLineRow.channel, OrderLineRow.sku)
+        .order_by(OrderLineRow.channel, OrderLineRow.sku)
+        .limit(limit)
+    )
+    if channel is not None:
+        statement = statement.where(OrderLineRow.channel == channel)
+    if sku is not None:
+        statement = statement.where(OrderLineRow.sku == sku)
+    if after is not None:
+        statement = statement.where(tuple_(OrderLineRow.channel, OrderLineRow.sku) > after)
+    return transaction.execute(statement).all()
+
+
+def sellers(transaction: Transaction) -> dict[str, str]:
+    """The seller of each channel; empty for one that may be linked to anybody's listings."""
+    return {row.name: row.seller_id for row in transaction.execute(select(ChannelRow.name, ChannelRow.seller_id))}
+
+
+def _of_seller(seller: str) -> ColumnElement[bool]:
+    known = ListingRow.state != ListingState.DELETED
+    return and_(known, ListingRow.seller_id == seller) if seller else known
+
+
+def _candidates(seller: str, condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return select(ListingRow.listing_id, ListingRow.title, ListingRow.sku, ListingRow.seller_id).where(
+        _of_seller(seller), condition
+    )
+
+
+def candidates(
+    transaction: Transaction, wanted: Mapping[str, Mapping[str, Collection[str]]], *, beside: int, limit: int
+) -> Sequence[AnyRow]:
+    """Listings that may be meant by SKUs, given by seller (empty: any) with how each may be spelled: those kept under
+    one of the spellings, `beside` of them before and after each SKU in the alphabet, and as many others as make `limit`
+    for all sellers together, whatever the size of the catalogue.
+    """
+    parts: list[Select[Any]] = []
+    for seller, spellings in wanted.items():
+        parts.append(_candidates(seller, ListingRow.sku.in_(sorted(set().union(*spellings.values())))))
+        # A catalogue in capitals begins elsewhere in the alphabet.
+        for sku in sorted({*spellings, *(sku.upper() for sku in spellings)}):
+            parts += [
+                _candidates(seller, ListingRow.sku < sku).order_by(ListingRow.sku.desc()).limit(beside),
+                _candidates(seller, ListingRow.sku > sku).order_by(ListingRow.sku).limit(beside),
+            ]
+        others = _candidates(seller, true()).order_by(ListingRow.sku if seller else ListingRow.listing_id)
+        parts.append(others.limit(limit // len(wanted)))
+    # A part with a bound must be a subquery of its own: SQLite takes it in no other form.
+    return transaction.execute(union_all(*(select(part.subquery()) for part in parts))).all() if parts else ()
+
+
+def precedents(transaction: Transaction, skus: Collection[str]) -> Sequence[AnyRow]:
+    """Links in force of these SKUs on any channel, and former ones, with their listings."""
+    return transaction.execute(
+        select(
+            Link.channel,
+            Link.sku,
+            Link.units,
+            Link.until_at,
+            ListingRow.listing_id,
+            ListingRow.title,
+            ListingRow.sku.label("listing_sku"),
+            ListingRow.seller_id,
+        )
+        .join(ListingRow, ListingRow.listing_id == Link.listing_id)
+        .where(Link.channel.in_(select(ChannelRow.name)), Link.sku.in_(skus), ListingRow.state != ListingState.DELETED)
+        .order_by(Link.id)
+    ).all()
 
 
 # --- lines and pairs --------------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +58,17 @@ class ImportResult:
     waived_units: int
     """Listing units of lines placed before their link's start."""
     listings_due: int
+    due_listings: Sequence[str]
+    """Which these are."""
+    kits: Sequence[tuple[str, str, int]]
+    """SKUs of links that begin which take from several listings then: channel, SKU, how many."""
+
+    @property
+    def digest(self) -> str:
+        """Of the links that begin and end, whenever it is done: two imports of one digest change the same."""
+        changes = [("begun", *version.key, version.units) for version in self.begun]
+        changes += [("ended", *version.key, version.units) for version in self.ended]
+        return hashlib.sha256(repr(sorted(changes)).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,14 @@ class LinkView:
     units: int
     from_at: datetime
     listing_title: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLink(LinkView):
+    """One link in force, in a list."""
+
+    listings_of_sku: int
+    """How many listings the SKU is linked to: more than one is a kit."""
 
 
 class Links:
@@ -84,6 +104,20 @@ class Links:
         with self._store.read() as transaction:
             return [LinkView(*row) for row in repository.in_force(transaction, channel)]
 
+    def find(
+        self,
+        channels: Collection[str],
+        words: str = "",
+        *,
+        after: tuple[str, str, str] | None = None,
+        limit: int,
+    ) -> Sequence[FoundLink]:
+        """Links in force of these channels, in the order of channel, SKU and listing, from `after` on; where `words`
+        name a SKU or a listing, letter by letter, only its own.
+        """
+        with self._store.read() as transaction:
+            return [FoundLink(*row) for row in repository.found(transaction, channels, words, after, limit)]
+
     def export_csv(self, channel: str | None = None) -> str:
         """The links in force, in the form that `import_csv` takes."""
         return written((v.channel, v.sku, v.listing_id, v.units, v.from_at) for v in self.in_force(channel))
@@ -96,11 +130,18 @@ class Links:
         their listings are due when this returns. Locks the channels, then the listings, each in order; intake of these
         channels waits meanwhile. Raises `LinkTableError` with every problem of the file, having changed nothing.
         """
-        rows, problems = parse(text)
         with self._store.write() as transaction:
-            result = self._import(transaction, rows, problems, replace=replace, dry_run=dry_run)
+            result = self.import_in(transaction, text, replace=replace, dry_run=dry_run)
             if dry_run:
                 transaction.rollback()
+        return result
+
+    def import_in(
+        self, transaction: Transaction, text: str, *, replace: bool = False, dry_run: bool = False
+    ) -> ImportResult:
+        """`import_csv`, inside the caller's transaction; who asks for a `dry_run` rolls it back."""
+        rows, problems = parse(text)
+        result = self._import(transaction, rows, problems, replace=replace, dry_run=dry_run)
         if not dry_run:
             log.info(
                 "links_imported", begun=len(result.begun), ended=len(result.ended), lines_linked=result.lines_linked
@@ -144,6 +185,8 @@ class Links:
             due_units=made.due_units,
             waived_units=made.waived_units,
             listings_due=len(made.due),
+            due_listings=sorted(made.due),
+            kits=made.kits,
         )
 
     def _problems(
@@ -202,6 +245,9 @@ class Links:
         """Give every line of the SKUs with a new version the pairs it must have. Their listings are locked."""
         versions = self._versions_of(transaction, begun)
         made = _Made(set())
+        for channel, of_channel in versions.items():
+            in_force = {sku: sum(version.until_at is None for version in of_sku) for sku, of_sku in of_channel.items()}
+            made.kits += [(channel, sku, count) for sku, count in sorted(in_force.items()) if count > 1]
         line_of = {row.key: row.line for row in rows}
         for channel, of_channel in versions.items():
             for chunk in in_chunks(sorted(of_channel)):
@@ -288,6 +334,7 @@ class _Made:
     """What making pairs brought."""
 
     due: set[str]
+    kits: list[tuple[str, str, int]] = field(default_factory=list)
     lines_linked: int = 0
     due_units: int = 0
     waived_units: int = 0

@@ -161,10 +161,17 @@ def _moment(line: int, text: str, problems: list[RowProblem]) -> datetime | None
     return None
 
 
-def written(rows: Iterable[tuple[str, str, str, int, datetime]]) -> str:
-    """The file of these links: channel, SKU, listing, units, from. What it says can be imported again."""
+def written(rows: Iterable[tuple[str, str, str, int | str, datetime | str]]) -> str:
+    """The file of these links: channel, SKU, listing, units, from. What it says can be imported again.
+
+    Units and from may be texts, as somebody typed them: `parse` says what is wrong with them.
+    """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((*row[:4], row[4].astimezone(UTC).isoformat().replace("+00:00", "Z")) for row in rows)
+    writer.writerows((*row[:4], row[4] if isinstance(row[4], str) else _told(row[4])) for row in rows)
     return out.getvalue()
+
+
+def _told(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

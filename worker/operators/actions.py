@@ -48,6 +48,10 @@ class Verb(StrEnum):
     ORDER_ACCEPTED = "order-accepted"
     ORDER_ASKED_FOR = "order-asked-for"
     ALERTS_TESTED = "alerts-tested"
+    SKU_LINKED = "sku-linked"
+    LINK_ENDED = "link-ended"
+    LINKS_IMPORTED = "links-imported"
+    """Too many at once for a line each."""
 
 
 @dataclass(frozen=True, slots=True)

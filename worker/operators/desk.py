@@ -13,12 +13,20 @@ from worker.alerts.sender import AlertSender
 from worker.holds import CONFIRMED_BY_A_PERSON, Holds
 from worker.intake.fetch import Fetcher
 from worker.intake.inbox import Inbox
+from worker.links import ImportResult, Links
 from worker.operators.actions import ActionLog, Actor, Verb
 from worker.reconcile.decide import Decision, DecisionRefusedError, Decisions, OperationView
 from worker.reconcile.large import LargePlans
 from worker.reconcile.size import PlanSize
 from worker.store import Store, Transaction
 from worker.store.tables import AnomalyState, HoldReason, HoldScope, OperationState
+
+MOST_LINKS_TOLD = 50
+"""Changed links that get a line each in the log."""
+
+
+class LinksChangedError(Exception):
+    """What was asked for would not do any more what was shown; nothing was changed."""
 
 
 class Desk:
@@ -35,6 +43,7 @@ class Desk:
         inbox: Inbox,
         fetcher: Fetcher,
         alerts: AlertSender,
+        links: Links,
     ) -> None:
         self._store = store
         self._actions = actions
@@ -45,6 +54,7 @@ class Desk:
         self._inbox = inbox
         self._fetcher = fetcher
         self._alerts = alerts
+        self._links = links
 
     # --- listings ---------------------------------------------------------------------------------------------
 
@@ -246,3 +256,32 @@ class Desk:
                 after={"outcome": "taken" if reason is None else reason},
             )
         return reason
+
+    # --- links ------------------------------------------------------------------------------------------------
+
+    def import_links(self, table: str, *, by: Actor, replace: bool = False, shown: str | None = None) -> ImportResult:
+        """See `Links.import_csv`. Raises `LinksChangedError` when it would change other links than those `shown`
+        (`ImportResult.digest` of the plan somebody looked at).
+        """
+        with self._store.write() as transaction:
+            result = self._links.import_in(transaction, table, replace=replace)
+            if shown is not None and result.digest != shown:
+                message = "The links have been changed by somebody meanwhile: this is what it would do now."
+                raise LinksChangedError(message)
+            if len(result.begun) + len(result.ended) > MOST_LINKS_TOLD:
+                channels = ", ".join(sorted({version.channel for version in (*result.begun, *result.ended)}))
+                after = {"begun": len(result.begun), "ended": len(result.ended), "due_units": result.due_units}
+                self._actions.record_in(transaction, by, Verb.LINKS_IMPORTED, "links", channels, after=after)
+                return result
+            for verb, versions in ((Verb.LINK_ENDED, result.ended), (Verb.SKU_LINKED, result.begun)):
+                for version in versions:
+                    self._actions.record_in(
+                        transaction,
+                        by,
+                        verb,
+                        "SKU",
+                        f"{version.channel}/{version.sku}",
+                        listing_id=version.listing_id,
+                        after={"listing": version.listing_id, "units": version.units},
+                    )
+            return result

@@ -7,7 +7,7 @@ them. Never writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from connectors.errors import NotFound
 from worker.holds import CONFIRMED_BY_A_PERSON, ActiveHolds, Holds, HoldView
 from worker.reconcile.plan import DuePair, plan
 from worker.status import repository
-from worker.store import AnyRow, Store
+from worker.store import AnyRow, Store, Transaction
 from worker.store.tables import HoldScope
 
 
@@ -124,6 +124,21 @@ class Preview:
                 unsettled=name in unsettled or listings[name].doubted,
             )
             for name, of_listing in pairs.items()
+        ]
+
+    @staticmethod
+    def of_in(
+        transaction: Transaction, listing_ids: Collection[str], holds: Sequence[HoldView]
+    ) -> Sequence[ListingPreview]:
+        """The plan of these (few) listings, from what is known, as things are within the caller's transaction."""
+        rows = repository.pending_pairs(transaction, listing_ids=listing_ids)
+        listings = repository.listings(transaction, listing_ids)
+        unsettled = repository.open_operations(transaction, listing_ids)
+        return [
+            _previewed(
+                listings[name], None, list(of_listing), holds, unsettled=name in unsettled or listings[name].doubted
+            )
+            for name, of_listing in groupby(rows, key=lambda row: row.listing_id)
         ]
 
     def _read(self, names: Sequence[str], on_read: Callable[[int, int], None]) -> dict[str, Listing]:

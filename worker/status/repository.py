@@ -122,10 +122,16 @@ def unsent_alerts(transaction: Transaction) -> int:
 
 
 def pending_pairs(
-    transaction: Transaction, channel: str | None, listing_id: str | None, *, after: str | None, limit: int | None
+    transaction: Transaction,
+    channel: str | None = None,
+    listing_id: str | None = None,
+    *,
+    listing_ids: Collection[str] | None = None,
+    after: str | None = None,
+    limit: int | None = None,
 ) -> Sequence[AnyRow]:
     """Pairs with pending units and their order lines, by listing, in the order they were placed. `after` and `limit`
-    are about listings: these are whole.
+    are about listings: these are whole. `listing_ids` are few enough for one statement.
     """
     statement = (
         select(
@@ -148,6 +154,8 @@ def pending_pairs(
     )
     if listing_id is not None:
         statement = statement.where(Pair.listing_id == listing_id)
+    if listing_ids is not None:
+        statement = statement.where(Pair.listing_id.in_(listing_ids))
     if channel is not None or after is not None or limit is not None:
         # Whole listings: what other channels sold of them belongs to the same write.
         concerned = select(Pair.listing_id).where(PENDING).distinct().order_by(Pair.listing_id).limit(limit)

@@ -15,6 +15,7 @@ from worker.alerts.anomalies import SEVERITIES, AnomalyView
 from worker.alerts.explained import EXPLANATIONS
 from worker.console.door import Page, Visit
 from worker.console.rendering import Rendering
+from worker.intake.findings import NO_SKU
 from worker.operators import ActionView
 from worker.reconcile.decide import Decision, DecisionRefusedError, OperationView
 from worker.services import Services
@@ -153,6 +154,7 @@ class AnomalyPages:
             "lift": is_open and kind == Kind.ORPHAN and anomaly.listing_id is not None,
             "replay": is_open and kind == Kind.PARKED_DELIVERY and isinstance(anomaly.detail.get("delivery"), int),
             "count": is_open and kind == Kind.PARKED_ORDER and None not in {anomaly.channel, anomaly.order_id},
+            "link": is_open and kind == Kind.UNLINKED_SKU and anomaly.detail.get("sku") not in {None, NO_SKU},
         }
 
     @property

@@ -107,6 +107,7 @@ class ListingRow(Base):
             sqlite_where=text("closed_by_us_at IS NOT NULL"),
         ),
         Index(None, "sku"),
+        Index("ix_listings_seller_id_sku", "seller_id", "sku"),
     )
 
 

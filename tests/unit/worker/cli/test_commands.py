@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from sqlalchemy import update
 
 from connectors.clock import SystemClock
 from connectors.contract import ListingState, StockKind
@@ -45,6 +46,7 @@ READS = (
     ("deliveries", "list"),
     ("operations", "list"),
     ("links", "export"),
+    ("links", "suggest"),
 )
 
 
@@ -388,6 +390,26 @@ def test_links_are_imported_planned_and_exported(trueup: Command, store: Store) 
     assert "stock 10 -> 6" in shown
     assert "Nothing was sent." in shown
     assert trueup("links", "export").out.splitlines()[1].startswith("shop,A,L,2,")
+
+
+def test_links_are_suggested_and_the_surest_imported(trueup: Command, store: Store) -> None:
+    add_channel(store)
+    add_listing(store)
+    add_order(store)
+    with store.write() as transaction:
+        transaction.execute(update(ListingRow).values(sku="a"))
+
+    (entry,) = trueup("links", "suggest", "--json").json["skus"]
+    assert (entry["channel"], entry["sku"], entry["units"], entry["orders"]) == ("shop", "A", 2, 1)
+    assert [(found["listing_id"], found["score"]) for found in entry["suggestions"]] == [("L", 95)]
+    assert "differs in case" in trueup("links", "suggest").out
+    assert trueup("links", "suggest", "--sku", "B", "--json").json == {"skus": []}
+
+    none = trueup("links", "suggest", "--least", "96", "--csv").out
+    surest = trueup("links", "suggest", "--csv").out
+    assert (none, surest) == ("channel,sku,listing_id,units,from\n", f"{none}shop,A,L,1,\n")
+    assert trueup("links", "import", "-", stdin=surest).code == 0
+    assert "No sale waits for a link." in trueup("links", "suggest").out
 
 
 def test_a_wrong_file_of_links_exits_with_2_and_lists_its_problems(trueup: Command, store: Store) -> None:
