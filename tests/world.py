@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy import func, select
 
-from config.settings import ChannelSettings, MarketplaceSettings, PolicySettings, Settings
+from config.settings import ChannelSettings, MarketplaceSettings, PolicySettings, Settings, WebSettings
 from connectors.contract import Channel, Order
 from connectors.sandbox.clock import VirtualClock
 from tests.doubles import ModelMarketplace, ScriptedChannel, webhook_body
@@ -63,6 +63,7 @@ class World:
         store: Store,
         *,
         policy: PolicySettings | None = None,
+        web: WebSettings | None = None,
         marketplace: Callable[[VirtualClock], ModelMarketplace] = ModelMarketplace,
         offered: Callable[[ScriptedChannel], Channel] = lambda channel: channel,
     ) -> None:
@@ -77,6 +78,7 @@ class World:
                 CHANNEL: ChannelSettings(name=CHANNEL, connector="shopify", any_seller=True, options=NoOptions())
             },
             policy=policy or PolicySettings(confirm_new_channels=False),
+            web=web or WebSettings(),
         )
         self.start_again(store)
 

@@ -33,6 +33,8 @@ DRAIN_SECONDS = 20.0
 """How long one task drains before it rings again and gives its thread back."""
 SWEEP_AGAIN_AFTER = timedelta(minutes=5)
 """When a sweep that a vendor's failure cut short is begun anew."""
+WATCH_SECONDS = 3600.0
+"""How often one looks for what shows in hours: a channel that is quiet, a reservation that never ends."""
 RETENTION_SECONDS = 3600.0
 """How often what need not be kept is dropped: its days are counted in days."""
 
@@ -112,6 +114,8 @@ class Tasks:
         if self._claims("retention", RETENTION_SECONDS):
             self._housekeeping.forget()
         self._bell.ring(schedule.POLL)
+        if self._claims("watch", WATCH_SECONDS):
+            self._housekeeping.look_seldom()
 
     def alerts(self) -> None:
         """Send the messages that are owed."""

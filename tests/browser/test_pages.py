@@ -23,6 +23,7 @@ PAGES = {
     "listing": "/listing?id=mug",
     "log": "/log",
     "help": "/help/README",
+    "help-anomalies": "/help/anomalies",
 }
 KEPT = {"overview-wide", "overview-phone", "overview-dark", "anomalies-wide", "outcome-unknown-wide", "listing-wide"}
 """The pictures in docs/console.md."""
@@ -38,6 +39,7 @@ SAYS = {
     "listing": "the total of listing mug is 12, not 13",
     "log": "operator added",
     "help": "Operating trueup",
+    "help-anomalies": "counts how often it is seen",
 }
 
 

@@ -8,6 +8,7 @@ import typer
 import typer.core
 
 from worker.cli import decide, look, recover, serving, setup, tryout, work
+from worker.cli.anomalies import anomalies
 from worker.cli.channels import channels
 from worker.cli.connectors import connectors
 from worker.cli.context import examples
@@ -79,7 +80,7 @@ app.command(
 )(look.plan)
 app.add_typer(channels, name="channels", rich_help_panel=LOOK)
 app.add_typer(decide.holds, name="holds", rich_help_panel=LOOK)
-app.add_typer(decide.anomalies, name="anomalies", rich_help_panel=LOOK)
+app.add_typer(anomalies, name="anomalies", rich_help_panel=LOOK)
 app.add_typer(decide.deliveries, name="deliveries", rich_help_panel=LOOK)
 app.add_typer(decide.operations, name="operations", rich_help_panel=LOOK)
 

@@ -107,6 +107,12 @@ class ListingRow(Base):
             sqlite_where=text("closed_by_us_at IS NOT NULL"),
         ),
         Index(None, "sku"),
+        Index(
+            "ix_listings_open_at_zero",
+            "zero_since",
+            postgresql_where=text("zero_since IS NOT NULL AND state = 'published'"),
+            sqlite_where=text("zero_since IS NOT NULL AND state = 'published'"),
+        ),
     )
 
 
