@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check conformance attack fuzz screenshots audit bench chaos chaos-receiver simulate simulate-pairings simulate-mutants connector-lines format lock clean
+.PHONY: help demo test check conformance attack fuzz screenshots audit bench chaos chaos-receiver simulate simulate-pairings simulate-mutants connector-lines anomaly-pages format lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -89,6 +89,9 @@ simulate-mutants: $(READY)  ## how many seeds it takes to catch each broken vari
 
 connector-lines: $(READY)  ## count each connector's lines of code anew, into docs/connectors.md
 	$(BIN)/python -m tests.connector_lines
+
+anomaly-pages: $(READY)  ## write docs/anomalies anew, from the code
+	$(BIN)/python -m worker.alerts.pages docs/anomalies
 
 format: $(READY)  ## rewrite the code as `make check` wants it
 	$(BIN)/ruff check --fix-only .

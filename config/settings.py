@@ -187,6 +187,9 @@ class PolicySettings(Section):
         365, description="days to keep what only explains an order, a write or an adjustment"
     )
     lease_seconds: Interval = Field(60, description="seconds a process has a listing or an order for itself")
+    reservations_pending_hours: Interval = Field(
+        24, description="hours after which a marketplace's reservation that is still pending is told"
+    )
     batch_listings: PositiveInt = Field(32, description="due listings a process takes at a time")
     write_attempts: PositiveInt = Field(5, description="compare-and-sets in one pass before the listing waits its turn")
     confirm_new_channels: bool = Field(

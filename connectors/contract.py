@@ -233,6 +233,19 @@ class TrailEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingReservation:
+    """Units that a marketplace transaction holds without having been accepted."""
+
+    reservation_id: str
+    transaction_id: str
+    listing_id: str | None
+    """None: the marketplace does not say which listing it is."""
+    quantity: int
+    since: datetime
+    """When the units were taken, by the marketplace's clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class MarketplaceSale:
     """Units of one listing that the marketplace itself sold in one of its own orders."""
 
@@ -334,6 +347,14 @@ class Sales(Protocol):
 
         Complete as of the call, except for orders that are not paid yet; may hold earlier sales, and one twice.
         """
+
+
+@runtime_checkable
+class Reserving(Protocol):
+    """A marketplace that tells which reservations are still pending."""
+
+    def pending_reservations(self, *, before: datetime) -> Sequence[PendingReservation]:
+        """Reservations made before then that are pending now, the oldest first. One call: at most a page of them."""
 
 
 # --------------------------------------------------------------------------------------------------------------

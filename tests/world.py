@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 
 from config.alerts import AlertSettings
-from config.settings import ChannelSettings, MarketplaceSettings, PolicySettings, Settings
+from config.settings import ChannelSettings, MarketplaceSettings, PolicySettings, Settings, WebSettings
 from connectors.contract import Channel, Order
 from connectors.sandbox.clock import VirtualClock
 from tests.doubles import ModelMarketplace, ScriptedChannel, webhook_body
@@ -65,6 +65,7 @@ class World:
         *,
         policy: PolicySettings | None = None,
         alerts: AlertSettings | None = None,
+        web: WebSettings | None = None,
         marketplace: Callable[[VirtualClock], ModelMarketplace] = ModelMarketplace,
         offered: Callable[[ScriptedChannel], Channel] = lambda channel: channel,
     ) -> None:
@@ -80,6 +81,7 @@ class World:
             },
             policy=policy or PolicySettings(confirm_new_channels=False),
             alerts=alerts or AlertSettings(),
+            web=web or WebSettings(),
         )
         self.start_again(store)
 

@@ -13,6 +13,7 @@ from worker.alerts.anomalies import fingerprint
 from worker.intake.boundary import handed_over
 from worker.retention import Retention
 from worker.store.tables import HoldScope
+from worker.watch import Watch
 
 if TYPE_CHECKING:
     from worker.services import Services
@@ -27,6 +28,7 @@ class Housekeeping:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._watch = Watch(services)
 
     def look_again(self) -> None:
         """Ask for the late looks (after 1, 7 and 30 days) at orders whose units we took."""
@@ -34,9 +36,15 @@ class Housekeeping:
             pass
 
     def judge(self) -> None:
-        """Keep since when stock is true, or is not."""
+        """Keep since when stock is true, or is not; and see what should have happened and has not."""
         found = self._services.overview.now(count_listings=False)
         self._services.verdicts.note(stock_is_true=found.stock_is_true)
+        self._services.anomalies.end_snoozes()
+        self._watch.look(found.readings)
+
+    def look_seldom(self) -> None:
+        """What shows in hours. Raises what the marketplace's connector raises."""
+        self._watch.look_seldom()
 
     def forget(self) -> None:
         """Drop what need not be kept any longer."""
@@ -79,7 +87,7 @@ class Housekeeping:
         if problems:
             self._services.anomalies.open(
                 Finding(
-                    Kind.WEBHOOK_BROKEN,
+                    Kind.WEBHOOK_MISSING,
                     f"Webhooks of channel {name} are not as they should be ({'; '.join(problems)[:MOST_SAID]}). Sales"
                     " are found by polling meanwhile; `trueup doctor` tries to mend it.",
                     channel=name,
@@ -87,7 +95,7 @@ class Housekeeping:
             )
         else:
             self._services.anomalies.resolve(
-                [fingerprint(Kind.WEBHOOK_BROKEN, channel=name)], "every webhook is registered"
+                [fingerprint(Kind.WEBHOOK_MISSING, channel=name)], "every webhook is registered"
             )
 
 

@@ -18,7 +18,7 @@ import structlog
 from config.settings import ChannelSettings, Settings, Unusable, secrets_of
 from connectors.budget import Budgets, LocalBudgets
 from connectors.clock import Clock, SystemClock
-from connectors.contract import Channel, Feed, Marketplace, Polled
+from connectors.contract import Channel, Feed, Hooks, Marketplace, Polled
 from connectors.http import Toolbox
 from connectors.opening import open_channel, open_marketplace
 from connectors.redis_budget import RedisBudgets
@@ -111,6 +111,10 @@ class Services:
             if isinstance(self.channels.get(name), Polled)
         }
         """How often each channel is polled that can be."""
+        self.hooked = frozenset(
+            name for name, channel in self.channels.items() if settings.web.public_url and isinstance(channel, Hooks)
+        )
+        """The channels whose webhooks are registered."""
         self._build()
 
     def _budgets(self) -> Budgets:
@@ -148,7 +152,9 @@ class Services:
         )
         self.importer = Importer(store, clock, self.intake)
         self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.accounts, self.channels, lease=lease)
-        self.poller = Poller(store, clock, self.intake, self.anomalies, self.accounts, self.channels)
+        self.poller = Poller(
+            store, clock, self.intake, self.anomalies, self.accounts, self.channels, hooked=self.hooked
+        )
         self.settler = Settler(store, clock, self.marketplace, self.anomalies, self.holds, settle_after=settle_after)
         self.large_plans = LargePlans(
             clock, self.holds, self.anomalies, Limits(policy.large_plan_listings, policy.large_plan_share)

@@ -37,6 +37,8 @@ AUDIT_AGAIN_AFTER = timedelta(minutes=5)
 """When an audit that a vendor's failure cut short goes on."""
 AUDIT_WAITING_AFTER = timedelta(hours=1)
 """When listings are looked at again of which a cause was still on its way."""
+WATCH_SECONDS = 3600.0
+"""How often one looks for what shows in hours: a channel that is quiet, a reservation that never ends."""
 RETENTION_SECONDS = 3600.0
 """How often what need not be kept is dropped: its days are counted in days."""
 
@@ -136,6 +138,8 @@ class Tasks:
         if self._claims("retention", RETENTION_SECONDS):
             self._housekeeping.forget()
         self._bell.ring(schedule.POLL)
+        if self._claims("watch", WATCH_SECONDS):
+            self._housekeeping.look_seldom()
 
     def alerts(self) -> None:
         """Send the messages that are owed."""

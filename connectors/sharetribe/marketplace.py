@@ -19,6 +19,7 @@ from connectors.contract import (
     Guard,
     Listing,
     ListingState,
+    PendingReservation,
     RemoteAdjustment,
     TrailEvent,
     UnreadableChange,
@@ -32,7 +33,7 @@ from connectors.errors import (
     Unreadable,
 )
 from connectors.http import Toolbox
-from connectors.sharetribe import checks, events, resources
+from connectors.sharetribe import checks, events, reservations, resources
 from connectors.sharetribe.client import Client
 from connectors.sharetribe.errors import CONFLICT, INVALID_STATE
 from connectors.sharetribe.events import Position
@@ -52,7 +53,7 @@ _LEDGER_MARGIN = timedelta(minutes=5)
 
 
 class SharetribeMarketplace:
-    """Marketplace, Ledger, Feed, Closable, Trail and Located of `connectors.contract`.
+    """Marketplace, Ledger, Feed, Closable, Trail, Reserving and Located of `connectors.contract`.
 
     Safe for use from several threads. `disconnect` closes its connections (`close` closes a listing).
     """
@@ -235,6 +236,18 @@ class SharetribeMarketplace:
                     trail.append(step)
             if events.is_last(page, answer):
                 return trail
+
+    def pending_reservations(self, *, before: datetime) -> Sequence[PendingReservation]:
+        """See `Reserving.pending_reservations`. The vendor sorts by when transactions began, so one that was an inquiry
+        for long may be told late.
+        """
+        what = "reading the pending stock reservations"
+        query = {**reservations.QUERY, "createdAtEnd": timestamp(before), "perPage": PAGE}
+        answer = self._client.query("transactions/query", query, what=what, priority=Priority.SWEEP)
+        with self._client.reading(what):
+            came = resources.included(answer)
+            found = [reservations.pending(transaction, came) for transaction in resources.primaries(answer)]
+        return sorted((each for each in found if each.since < before), key=lambda each: each.since)
 
     # Listings
 

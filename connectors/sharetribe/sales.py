@@ -61,7 +61,7 @@ def order(
         if reservation is None:
             raise ShapeError("its stock reservation did not come along")
         lines = (_line(transaction, reservation, included, settings),)
-        placed_at = _taken_at(reservation, included) or placed_at
+        placed_at = taken_at(reservation, included) or placed_at
     return Order(
         order_id=resource_id(transaction),
         revision=revision(transaction),
@@ -155,7 +155,7 @@ def _line(
     )
 
 
-def _taken_at(reservation: Resource, included: Included) -> datetime | None:
+def taken_at(reservation: Resource, included: Included) -> datetime | None:
     """When the units were first taken; None before that, as for a proposal.
 
     A transaction may have begun as an inquiry, long before anything was bought.

@@ -37,6 +37,7 @@ PAGES = {
     "log": "/log",
     "settings": "/settings",
     "help": "/help/README",
+    "help-anomalies": "/help/anomalies",
 }
 KEPT = {
     "overview-wide",
@@ -76,6 +77,7 @@ SAYS = {
     "log": "operator added",
     "settings": "close_after_seconds",
     "help": "Operating trueup",
+    "help-anomalies": "counts how often it is seen",
 }
 
 

@@ -383,6 +383,25 @@ def test_a_cursor_past_the_retention_is_too_old_and_a_followed_one_never_is(
 # Trails
 
 
+def test_reservations_that_stay_pending_are_told_the_oldest_first(site: Site, clock: VirtualClock) -> None:
+    mug, hat = site.listing(9), site.listing(9)
+    paid = site.buy(mug, 1)
+    site.control(f"/purchases/{paid}/pay")
+    asked = site.control("/purchases", {"listing_id": hat, "process": "inquiry-purchase"})["id"]
+    clock.advance(60)
+    first = site.buy(mug, 2)
+    clock.advance(60)
+    site.control(f"/purchases/{asked}/request")
+    clock.advance(60)
+    site.buy(mug, 3)
+    found = site.marketplace.pending_reservations(before=clock.now() - timedelta(seconds=30))
+    assert [(each.transaction_id, each.listing_id, each.quantity, each.since - START) for each in found] == [
+        (first, mug, 2, timedelta(seconds=60)),
+        (asked, hat, 1, timedelta(seconds=120)),
+    ]
+    assert [each.transaction_id for each in site.marketplace.pending_reservations(before=found[1].since)] == [first]
+
+
 def test_the_trail_of_a_failed_release_shows_what_went_wrong(site: Site) -> None:
     listing_id = site.listing(3)
     transaction_id = site.buy(listing_id, 3)

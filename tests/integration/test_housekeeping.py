@@ -41,7 +41,7 @@ def test_broken_webhooks_are_an_anomaly_that_resolves_itself(world: World) -> No
     keeping = Housekeeping(world.services)
     keeping.check_subscriptions(CHANNEL)
     assert asked == ["https://stock.example.com/hooks/shop"]
-    assert world.anomalies() == ["webhook-broken"]
+    assert world.anomalies() == ["webhook-missing"]
     world.channel.subscribe = whole  # type: ignore[method-assign]
     keeping.check_subscriptions(CHANNEL)
     assert world.anomalies() == []

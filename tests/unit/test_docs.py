@@ -11,16 +11,23 @@ from tokenize import COMMENT, DEDENT, ENDMARKER, INDENT, NEWLINE, NL, generate_t
 import pytest
 
 from worker.alerts import Kind
+from worker.alerts.pages import INDEX, pages
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations" / "README.md"
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_every_kind_of_anomaly_is_explained(kind: Kind) -> None:
-    assert f"| `{kind.value}` |" in OPERATIONS.read_text(encoding="utf-8")
-
-
 DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_pages_about_anomalies_are_those_that_the_code_makes() -> None:
+    """Else: `python -m worker.alerts.pages docs/anomalies`."""
+    written = {path.stem: path.read_text(encoding="utf-8") for path in (DOCS / "anomalies").glob("*.md")}
+    assert written == pages()
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_anomaly_is_in_their_index(kind: Kind) -> None:
+    assert f"| [`{kind.value}`]({kind.value}.md) |" in pages()[INDEX]
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))

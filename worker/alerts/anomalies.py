@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -45,7 +45,10 @@ class Kind(StrEnum):
     NEEDS_REAUTHORISATION = "needs-reauthorisation"
     NOT_ANSWERING = "not-answering"
     UNUSABLE_ANSWER = "unusable-answer"
+    WEBHOOK_MISSING = "webhook-missing"
     WEBHOOK_BROKEN = "webhook-broken"
+    CHANNEL_SILENT = "channel-silent"
+    FEED_LATE = "feed-late"
     CURSOR_TOO_OLD = "cursor-too-old"
     UNREADABLE_LISTING = "unreadable-listing"
     UNREADABLE_CHANGE = "unreadable-change"
@@ -54,6 +57,10 @@ class Kind(StrEnum):
     CLOSE_REFUSED = "close-refused"
     PLAN_TOO_LARGE = "plan-too-large"
     ALERTS_NOT_TAKEN = "alerts-not-taken"
+    OPEN_AT_ZERO = "open-at-zero"
+    CLOSED_WITH_STOCK = "closed-with-stock"
+    RESERVATION_PENDING = "reservation-pending"
+    DUPLICATE_LINK = "duplicate-link"
 
 
 SEVERITIES: Mapping[Kind, Severity] = {
@@ -77,7 +84,10 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.NEEDS_REAUTHORISATION: Severity.CRITICAL,
     Kind.NOT_ANSWERING: Severity.ERROR,
     Kind.UNUSABLE_ANSWER: Severity.ERROR,
+    Kind.WEBHOOK_MISSING: Severity.ERROR,
     Kind.WEBHOOK_BROKEN: Severity.ERROR,
+    Kind.CHANNEL_SILENT: Severity.WARNING,
+    Kind.FEED_LATE: Severity.ERROR,
     Kind.CURSOR_TOO_OLD: Severity.ERROR,
     Kind.UNREADABLE_LISTING: Severity.ERROR,
     Kind.UNREADABLE_CHANGE: Severity.ERROR,
@@ -86,7 +96,35 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.CLOSE_REFUSED: Severity.WARNING,
     Kind.PLAN_TOO_LARGE: Severity.CRITICAL,
     Kind.ALERTS_NOT_TAKEN: Severity.WARNING,
+    Kind.OPEN_AT_ZERO: Severity.WARNING,
+    Kind.CLOSED_WITH_STOCK: Severity.WARNING,
+    Kind.RESERVATION_PENDING: Severity.WARNING,
+    Kind.DUPLICATE_LINK: Severity.WARNING,
 }
+
+WEIGHED_BY: Mapping[Kind, str] = {
+    Kind.NEGATIVE_STOCK: "units_below_zero",
+    Kind.OVERSOLD: "missing_units",
+    Kind.RETURN_WAITING: "waiting_units",
+    Kind.LISTING_GONE: "waiting_units",
+    Kind.WEBHOOK_BROKEN: "orders",
+    Kind.DUPLICATE_LINK: "listings",
+}
+"""Where a kind's detail says how bad it is: more is worse."""
+
+SEEN_AGAIN_AFTER = timedelta(hours=1)
+"""What is looked at every minute counts up so often, while nothing about it changes."""
+LONGEST_SNOOZE = timedelta(days=90)
+SNOOZES_AT_ONCE = 500
+"""That end in one transaction."""
+
+
+_UNSEEN = -1
+"""No weight: a finding that is not open, or was seen long ago, is told."""
+
+
+class SnoozeRefusedError(Exception):
+    """An anomaly cannot be snoozed as asked: its message says why, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +142,11 @@ class Finding:
     detail: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def weight(self) -> int | None:
+        """How bad it is, where that is a number."""
+        return _weight(self.kind, self.detail)
+
+    @property
     def fingerprint(self) -> str:
         return fingerprint(
             self.kind, channel=self.channel, listing_id=self.listing_id, order_id=self.order_id, key=self.key
@@ -115,6 +158,11 @@ def fingerprint(
 ) -> str:
     """What identifies an anomaly: its kind and its subject."""
     return "|".join((kind.value, channel or "", listing_id or "", order_id or "", key))
+
+
+def _weight(kind: str, detail: Mapping[str, Any]) -> int | None:
+    weight = detail.get(WEIGHED_BY[Kind(kind)]) if kind in WEIGHED_BY else None
+    return weight if isinstance(weight, int) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +180,20 @@ class AnomalyView:
     detail: dict[str, Any]
     occurrences: int
     transitions: int
-    """How often its state has changed: opened is one."""
+    """How often its state has changed, or operators were told anew after a snooze: opened is one."""
     first_seen_at: datetime
     last_seen_at: datetime
     acknowledged_by: str | None
     resolved_at: datetime | None
     fingerprint: str
+    regressions: int
+    """How often it has opened again after it had been resolved."""
+    snoozed_until: datetime | None
 
     @property
     def came_back(self) -> bool:
         """Whether it had been resolved before."""
-        return self.transitions > 2 or (self.transitions == 2 and self.state is not AnomalyState.RESOLVED)
+        return self.regressions > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +237,7 @@ class Anomalies:
                     "message": finding.message,
                     "detail": finding.detail,
                 },
+                finding.weight,
             )
             if changed:
                 log.warning(
@@ -196,6 +248,30 @@ class Anomalies:
                     order_id=finding.order_id,
                     message=finding.message,
                 )
+
+    def open_seldom_in(self, transaction: Transaction, findings: Sequence[Finding]) -> None:
+        """`open_in`, for what is found again and again: those that are open already count up once an hour."""
+        since = self._clock.now() - SEEN_AGAIN_AFTER
+        lately = repository.seen_since(transaction, [finding.fingerprint for finding in findings], since)
+        known = {name: _weight(kind, detail) for name, kind, detail in lately}
+        self.open_in(
+            transaction,
+            [finding for finding in findings if known.get(finding.fingerprint, _UNSEEN) != finding.weight],
+        )
+
+    def keep(self, kind: Kind, findings: Sequence[Finding], why: str, *, undecided: Collection[str] = ()) -> None:
+        """Let exactly these of a kind be open, from now on: the others are resolved, because of `why`. Whether the
+        `undecided` fingerprints still are cannot be told now: they stay as they are. Writes nothing where nothing is
+        new.
+        """
+        held = {view.fingerprint for view in self.list(kind=kind)}
+        found = {finding.fingerprint: finding for finding in findings if finding.fingerprint not in undecided}
+        gone = held - found.keys() - set(undecided)
+        if not found and not gone:
+            return
+        with self._store.write() as transaction:
+            self.open_seldom_in(transaction, list(found.values()))
+            self.resolve_in(transaction, sorted(gone), why)
 
     def untold_in(self, transaction: Transaction, findings: Sequence[Finding]) -> list[Finding]:
         """Of these, those that were never told, not even long ago and resolved since."""
@@ -244,6 +320,43 @@ class Anomalies:
         """`acknowledge`, inside the caller's transaction."""
         return repository.acknowledge(transaction, anomaly_id, by)
 
+    def snooze_in(self, transaction: Transaction, held: AnomalyView, until: datetime) -> bool:
+        """Tell nobody of this anomaly before `until`, unless it gets worse, or is resolved and comes back; what is owed
+        by now is not told either. Its state stays as it is. Returns False when it has been resolved meanwhile. Raises
+        `SnoozeRefusedError` for a moment that is over, or too far away.
+        """
+        now = self._clock.now()
+        if until <= now:
+            message = "the snooze would be over already"
+            raise SnoozeRefusedError(message)
+        if until > now + LONGEST_SNOOZE:
+            message = f"a snooze may last {LONGEST_SNOOZE.days} days"
+            raise SnoozeRefusedError(message)
+        if not repository.snooze(transaction, held.id, until, _weight(held.kind, held.detail)):
+            return False
+        repository.silence(transaction, held.id, "snoozed before anybody was told")
+        return True
+
+    def unsnooze_in(self, transaction: Transaction, held: AnomalyView) -> bool:
+        """End a snooze early; returns False when there was none, or the anomaly has been resolved."""
+        return held.snoozed_until is not None and repository.snooze(transaction, held.id, None, None)
+
+    def end_snoozes(self) -> int:
+        """Open those again whose snooze is over, and owe a message about each. Returns how many."""
+        now = self._clock.now()
+        with self._store.read() as transaction:
+            if not repository.any_snooze_over(transaction, now):
+                return 0
+        with self._store.write() as transaction:
+            ended = repository.end_snoozes(transaction, now, SNOOZES_AT_ONCE)
+        log.info("snoozes_over", count=ended)
+        return ended
+
+    def count_snoozed(self) -> int:
+        """How many are snoozed."""
+        with self._store.read() as transaction:
+            return repository.count_snoozed(transaction)
+
     def held_in(self, transaction: Transaction, anomaly_id: int) -> AnomalyView | None:
         """One anomaly, locked until the transaction ends; None when there is none of this id, or none any more."""
         row = repository.locked(transaction, anomaly_id)
@@ -257,10 +370,13 @@ class Anomalies:
         severity: Severity | None = None,
         listing_id: str | None = None,
         channel: str | None = None,
+        snoozed: bool | None = None,
         before_id: int | None = None,
         limit: int | None = None,
     ) -> Sequence[AnomalyView]:
-        """Newest first: by when they were last seen; with `before_id`, by when they first were, from there on."""
+        """Newest first: by when they were last seen; with `before_id`, by when they first were, from there on. Snoozed
+        ones among them, unless `snoozed` says only those, or none.
+        """
         with self._store.read() as transaction:
             rows = repository.listed(
                 transaction,
@@ -269,6 +385,7 @@ class Anomalies:
                 severity=severity,
                 listing_id=listing_id,
                 channel=channel,
+                snoozed=snoozed,
                 before_id=before_id,
                 limit=limit,
             )

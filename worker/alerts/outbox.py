@@ -156,7 +156,12 @@ def reminders(
 
 def _worth_a_reminder() -> ColumnElement[bool]:
     """Of an alert with its anomaly: nothing has changed since, and nobody has said that it is seen to."""
-    return and_(Anomaly.transitions == Alert.transition, Anomaly.state == AnomalyState.OPEN)
+    return and_(
+        Anomaly.transitions == Alert.transition,
+        Anomaly.state == AnomalyState.OPEN,
+        # When a snooze is over, everybody is told anew.
+        Anomaly.snoozed_until.is_(None),
+    )
 
 
 def drop_reminders(transaction: Transaction, now: datetime) -> None:

@@ -13,8 +13,13 @@ from worker.store.bulk import in_chunks, insert_missing, insert_rows
 from worker.store.tables import Alert, AlertState, Anomaly, AnomalyState, Severity, Telling
 
 
-def open_or_count(transaction: Transaction, fingerprint: str, now: datetime, values: Mapping[str, Any]) -> bool:
-    """Open, reopen or count up one anomaly; returns whether its state changed (and so owes a message)."""
+def open_or_count(
+    transaction: Transaction, fingerprint: str, now: datetime, values: Mapping[str, Any], weight: int | None = None
+) -> bool:
+    """Open, reopen or count up one anomaly; returns whether its state changed (and so owes a message).
+
+    One that is snoozed and has more `weight` than it had then is snoozed no longer.
+    """
     created = insert_missing(
         transaction,
         Anomaly,
@@ -31,15 +36,18 @@ def open_or_count(transaction: Transaction, fingerprint: str, now: datetime, val
         ],
     )
     held = transaction.execute(
-        select(Anomaly.id, Anomaly.state, Anomaly.transitions)
+        select(Anomaly.id, Anomaly.state, Anomaly.transitions, Anomaly.snoozed_until, Anomaly.snoozed_weight)
         .where(Anomaly.fingerprint == fingerprint)
         .with_for_update()
     ).one_or_none()
     if held is None:
         # It was there a moment ago, resolved long since, and has just been forgotten.
-        return open_or_count(transaction, fingerprint, now, values)
+        return open_or_count(transaction, fingerprint, now, values, weight)
     reopened = held.state is AnomalyState.RESOLVED
+    worse = held.snoozed_until is not None and weight is not None and weight > (held.snoozed_weight or 0)
+    changed = reopened or worse
     if not created:
+        ended: dict[str, Any] = {"snoozed_until": None, "snoozed_weight": None} if changed else {}
         transaction.execute(
             update(Anomaly)
             .where(Anomaly.id == held.id)
@@ -48,15 +56,17 @@ def open_or_count(transaction: Transaction, fingerprint: str, now: datetime, val
                 detail=values["detail"],
                 occurrences=Anomaly.occurrences + 1,
                 last_seen_at=now,
-                state=AnomalyState.OPEN if reopened else held.state,
-                transitions=held.transitions + (1 if reopened else 0),
+                state=AnomalyState.OPEN if changed else held.state,
+                transitions=held.transitions + int(changed),
+                regressions=Anomaly.regressions + int(reopened),
                 resolved_at=None,
+                **ended,
             )
         )
-    if created or reopened:
-        transition = held.transitions + (1 if reopened else 0)
-        insert_rows(transaction, Alert, [_message(held.id, transition, AnomalyState.OPEN, values["message"], now)])
-    return bool(created or reopened)
+    if created or changed:
+        said = f"{values['message']} It had been snoozed, and is worse now." if worse else values["message"]
+        insert_rows(transaction, Alert, [_message(held.id, held.transitions + changed, AnomalyState.OPEN, said, now)])
+    return bool(created or changed)
 
 
 def _message(anomaly_id: int, transition: int, became: AnomalyState, message: str, now: datetime) -> dict[str, Any]:
@@ -85,7 +95,13 @@ def resolve(transaction: Transaction, fingerprints: Sequence[str], why: str, now
         resolved = transaction.execute(
             update(Anomaly)
             .where(Anomaly.id.in_(open_ones))
-            .values(state=AnomalyState.RESOLVED, resolved_at=now, transitions=Anomaly.transitions + 1)
+            .values(
+                state=AnomalyState.RESOLVED,
+                resolved_at=now,
+                transitions=Anomaly.transitions + 1,
+                snoozed_until=None,
+                snoozed_weight=None,
+            )
             .returning(Anomaly.id, Anomaly.transitions, Anomaly.message)
         )
         messages += [
@@ -102,6 +118,18 @@ def unresolved(transaction: Transaction, fingerprints: Sequence[str]) -> list[st
         found += transaction.scalars(
             select(Anomaly.fingerprint).where(Anomaly.fingerprint.in_(chunk), Anomaly.state != AnomalyState.RESOLVED)
         )
+    return found
+
+
+def seen_since(transaction: Transaction, fingerprints: Sequence[str], since: datetime) -> Sequence[AnyRow]:
+    """Fingerprint, kind and detail of those that are open, and were seen after that."""
+    found: list[AnyRow] = []
+    for chunk in in_chunks(fingerprints):
+        found += transaction.execute(
+            select(Anomaly.fingerprint, Anomaly.kind, Anomaly.detail).where(
+                Anomaly.fingerprint.in_(chunk), Anomaly.state != AnomalyState.RESOLVED, Anomaly.last_seen_at > since
+            )
+        ).all()
     return found
 
 
@@ -163,6 +191,71 @@ def acknowledge(transaction: Transaction, anomaly_id: int, by: str) -> bool:
     )
 
 
+def snooze(transaction: Transaction, anomaly_id: int, until: datetime | None, weight: int | None) -> bool:
+    """Snooze one that is not resolved until then, or no longer; returns whether there was such a one."""
+    return bool(
+        transaction.execute(
+            update(Anomaly)
+            .where(Anomaly.id == anomaly_id, Anomaly.state != AnomalyState.RESOLVED)
+            .values(snoozed_until=until, snoozed_weight=weight)
+        ).rowcount
+    )
+
+
+def silence(transaction: Transaction, anomaly_id: int, remark: str) -> None:
+    """What has not been told yet of this anomaly stays untold."""
+    of_anomaly = select(Alert.id).where(Alert.anomaly_id == anomaly_id)
+    transaction.execute(delete(Telling).where(Telling.alert_id.in_(of_anomaly), Telling.state == AlertState.WAITING))
+    transaction.execute(
+        update(Alert)
+        .where(Alert.anomaly_id == anomaly_id, Alert.state == AlertState.WAITING)
+        .values(state=AlertState.SENT, next_attempt_at=None, error=remark)
+    )
+
+
+def end_snoozes(transaction: Transaction, now: datetime, limit: int) -> int:
+    """Open those again whose snooze is over; each owes a message. Returns how many."""
+    over = transaction.scalars(
+        select(Anomaly.id)
+        .where(Anomaly.snoozed_until <= now)
+        .order_by(Anomaly.fingerprint)
+        .limit(limit)
+        .with_for_update()
+    ).all()
+    if not over:
+        return 0
+    opened = transaction.execute(
+        update(Anomaly)
+        .where(Anomaly.id.in_(over))
+        .values(
+            state=AnomalyState.OPEN,
+            transitions=Anomaly.transitions + 1,
+            snoozed_until=None,
+            snoozed_weight=None,
+        )
+        .returning(Anomaly.id, Anomaly.transitions, Anomaly.message)
+    ).all()
+    insert_rows(
+        transaction,
+        Alert,
+        [
+            _message(row.id, row.transitions, AnomalyState.OPEN, f"{row.message} Its snooze is over.", now)
+            for row in opened
+        ],
+    )
+    return len(opened)
+
+
+def any_snooze_over(transaction: Transaction, now: datetime) -> bool:
+    """A read, for the many times there is none."""
+    return transaction.scalar(select(Anomaly.id).where(Anomaly.snoozed_until <= now).limit(1)) is not None
+
+
+def count_snoozed(transaction: Transaction) -> int:
+    snoozed = select(func.count()).select_from(Anomaly).where(Anomaly.snoozed_until.is_not(None))
+    return transaction.scalar(snoozed) or 0
+
+
 _VIEW = (
     Anomaly.id,
     Anomaly.kind,
@@ -180,6 +273,8 @@ _VIEW = (
     Anomaly.acknowledged_by,
     Anomaly.resolved_at,
     Anomaly.fingerprint,
+    Anomaly.regressions,
+    Anomaly.snoozed_until,
 )
 # The condition of a partial index, written out: with a bound value the planner cannot know that it fits.
 _UNRESOLVED = text("anomalies.state <> 'resolved'")
@@ -193,6 +288,7 @@ def listed(
     severity: Severity | None,
     listing_id: str | None,
     channel: str | None,
+    snoozed: bool | None,
     before_id: int | None,
     limit: int | None,
 ) -> Sequence[AnyRow]:
@@ -208,6 +304,8 @@ def listed(
     ):
         if wanted is not None:
             statement = statement.where(column == wanted)
+    if snoozed is not None:
+        statement = statement.where(Anomaly.snoozed_until.is_not(None) if snoozed else Anomaly.snoozed_until.is_(None))
     if before_id is not None:
         statement = statement.where(Anomaly.id < before_id)
     return transaction.execute(statement.limit(limit)).all()

@@ -1,4 +1,4 @@
-"""`holds`, `anomalies`, `deliveries`, `operations`: what waits for a person, and the person's word."""
+"""`holds`, `deliveries`, `operations`: what waits for a person, and the person's word."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import typer
 
 from worker.cli.context import Config, Json, caller, channel_named, examples, opened
 from worker.cli.exits import CommandError, ExitCode
-from worker.cli.output import Marked, Mood, mood_of, note, print_json, print_table, say
+from worker.cli.output import Marked, Mood, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from worker.services import Services
 
 holds = typer.Typer(help="What keeps writes back, and lifting it.", no_args_is_help=True)
-anomalies = typer.Typer(help="What an operator must know.", no_args_is_help=True)
 deliveries = typer.Typer(help="Received webhooks, and handling them anew.", no_args_is_help=True)
 operations = typer.Typer(help="Writes to the marketplace whose outcome is not settled.", no_args_is_help=True)
 
@@ -125,63 +124,6 @@ def _require_subject(services: Services, scope: Scope, subject: str) -> None:
         channel_named(services, subject)
     elif scope == "marketplace" and subject != services.marketplace_name:
         raise CommandError(f"The marketplace is called {services.marketplace_name!r}.")
-
-
-# --- anomalies --------------------------------------------------------------------------------------------------
-
-
-@anomalies.command("list", epilog=examples("trueup anomalies list", "trueup anomalies list --kind oversold --json"))
-def anomalies_list(
-    kind: Annotated[str | None, typer.Option(help="Only of this kind, e.g. oversold.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
-    config: Config = None,
-    json: Json = False,
-) -> None:
-    """What is wrong, or was, newest first."""
-    from worker.alerts import Kind
-
-    if kind is not None and kind not in list(Kind):
-        raise CommandError(f"There is no kind {kind!r}. Kinds are: {', '.join(sorted(Kind))}.")
-    with opened(config) as services:
-        found = services.anomalies.list(unresolved_only=not all_, kind=kind)
-    if json:
-        print_json({"anomalies": found})
-        return
-    print_table(
-        ("Id", "Kind", "Severity", "State", "Times", "Last seen", "What, and what to do"),
-        [
-            (
-                entry.id,
-                entry.kind,
-                Marked(entry.severity.value, mood_of(entry.kind)),
-                entry.state.value,
-                entry.occurrences,
-                entry.last_seen_at,
-                entry.message,
-            )
-            for entry in found
-        ],
-        empty="Nothing is wrong.",
-    )
-
-
-@anomalies.command("ack", epilog=examples("trueup anomalies ack 17", "trueup anomalies ack 17 18 19"))
-def anomalies_ack(
-    ids: Annotated[list[int], typer.Argument(help="Ids, as `trueup anomalies list` shows them.", metavar="ID...")],
-    config: Config = None,
-    json: Json = False,
-) -> None:
-    """Mark anomalies as seen by a person. They resolve by themselves when their cause is gone."""
-    with opened(config) as services:
-        done = [entry for entry in dict.fromkeys(ids) if services.desk.acknowledge(entry, by=caller())]
-    missing = [entry for entry in dict.fromkeys(ids) if entry not in done]
-    if json:
-        print_json({"acknowledged": done, "not_open": missing})
-    elif done:
-        say(f"Acknowledged: {', '.join(map(str, done))}.")
-    if missing:
-        message = f"Not open: {', '.join(map(str, missing))}. `trueup anomalies list` shows those that are."
-        raise CommandError(message, ExitCode.WRONG)
 
 
 # --- deliveries -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import typer.core
 
 from worker.cli import audit, decide, look, recover, serving, setup, tryout, work
 from worker.cli.alerts import alerts
+from worker.cli.anomalies import anomalies
 from worker.cli.channels import channels
 from worker.cli.connectors import connectors
 from worker.cli.context import examples
@@ -92,7 +93,7 @@ app.command(
 )(audit.audit)
 app.add_typer(channels, name="channels", rich_help_panel=LOOK)
 app.add_typer(decide.holds, name="holds", rich_help_panel=LOOK)
-app.add_typer(decide.anomalies, name="anomalies", rich_help_panel=LOOK)
+app.add_typer(anomalies, name="anomalies", rich_help_panel=LOOK)
 app.add_typer(alerts, name="alerts", rich_help_panel=LOOK)
 app.add_typer(decide.deliveries, name="deliveries", rich_help_panel=LOOK)
 app.add_typer(orders, name="orders", rich_help_panel=LOOK)

@@ -24,6 +24,8 @@ UNKNOWN = "\u2013"
 DONE = {
     "acknowledged": "Acknowledged. It stays in the list until its cause is gone.",
     "resolved": "Resolved. It opens again if its cause is seen again.",
+    "snoozed": "Snoozed. Nobody is told of it until then, unless it gets worse or comes back.",
+    "unsnoozed": "It is not snoozed any more.",
     "settled": "Settled. The listing is looked at next.",
     "accepted": "The marketplace's number stands. Nothing is pending on this listing any more.",
     "retried": "The listing is looked at now.",

@@ -7,6 +7,7 @@ from typing import Any
 from connectors.text import legible
 from worker.alerts import Finding, Kind
 from worker.alerts.anomalies import fingerprint
+from worker.intake.traffic import Quiet
 
 MOST_CHARACTERS = 500
 """Of an error that nobody expected."""
@@ -53,6 +54,30 @@ def parked_order(channel: str, order_id: str, reason: str) -> Finding:
         channel=channel,
         order_id=order_id,
         detail={"reason": reason},
+    )
+
+
+def webhook_broken(channel: str, orders: int) -> Finding:
+    """Polling finds orders that webhooks should have told of."""
+    return Finding(
+        Kind.WEBHOOK_BROKEN,
+        f"Polling found {orders} new orders of channel {channel} in a day before any webhook told of them, although its"
+        " webhooks are registered: they come late or not at all. Nothing is lost, but stock follows sales only as often"
+        " as is polled. Look at the deliveries in the vendor's own pages, and whether its calls reach the receiver.",
+        channel=channel,
+        detail={"orders": orders},
+    )
+
+
+def channel_silent(channel: str, found: Quiet) -> Finding:
+    """A channel sells far less than it ever does."""
+    return Finding(
+        Kind.CHANNEL_SILENT,
+        f"Channel {channel} had {found.orders} orders in {found.hours} hours; in the two weeks before, no {found.hours}"
+        f" hours had fewer than {found.usual}. It answers, so look in the shop: is it open, does it take payments, and"
+        " does this account still see its orders?",
+        channel=channel,
+        detail={"hours": found.hours, "orders": found.orders, "usual": found.usual},
     )
 
 

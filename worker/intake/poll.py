@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from connectors.contract import MAX_QUANTITY, Askable, Channel, Order, OrderPage
 from connectors.errors import ConnectorError, Unreadable
 from worker.alerts import Anomalies
 from worker.holds.accounts import Accounts
-from worker.intake import repository
+from worker.intake import arrivals, repository
 from worker.intake.boundary import Passing, cursor_at, page_of
 from worker.intake.findings import failure_reason, parked_order
 from worker.intake.service import Intake
@@ -34,6 +34,10 @@ writer.
 """
 LATE_INDEX = timedelta(minutes=10)
 """How long a vendor's index may take to show a change, for the late pass to find it."""
+TOLD_WITHIN = timedelta(minutes=2)
+"""After an order was placed its webhook has come, where webhooks work."""
+CATCHES_UP_AFTER = timedelta(hours=1)
+"""What the first poll after such a pause finds says nothing about webhooks: we may have been away ourselves."""
 
 
 class Poller:
@@ -47,13 +51,17 @@ class Poller:
         anomalies: Anomalies,
         accounts: Accounts,
         channels: Mapping[str, Channel],
+        *,
+        hooked: Container[str] = (),
     ) -> None:
+        """`hooked` names the channels whose webhooks are registered, so that they should tell of an order first."""
         self._store = store
         self._clock = clock
         self._intake = intake
         self._anomalies = anomalies
         self._accounts = accounts
         self._channels = channels
+        self._hooked = hooked
 
     def poll(self, name: str, *, within: timedelta = timedelta(seconds=50)) -> bool:
         """Read one channel to its head, or for `within`; returns whether the head was reached.
@@ -157,8 +165,11 @@ class Poller:
         try:
             with self._store.write() as transaction:
                 put_off = LONGEST_PUT_OFF if page.more or moves_on_at is None else None
+                untold = self._untold(transaction, name, orders)
                 self._intake.take_in(transaction, name, orders, correlation, put_off=put_off)
                 _note_polled(transaction, name, orders)
+                if untold:
+                    arrivals.note_untold(transaction, name, untold, self._clock.now())
                 if moves_on_at is not None:
                     self._move_on(transaction, name, page, moves_on_at)
         except StorageUnavailable:
@@ -170,6 +181,17 @@ class Poller:
             if moves_on_at is not None:
                 with self._store.write() as transaction:
                     self._move_on(transaction, name, page, moves_on_at)
+
+    def _untold(self, transaction: Transaction, name: str, orders: Sequence[Order]) -> int:
+        """How many of these are new, although a webhook had time to tell of them."""
+        if name not in self._hooked or not orders:
+            return 0
+        now = self._clock.now()
+        read_to = cursors.read_to(transaction, cursor_name(name))
+        if read_to is None or now - read_to > CATCHES_UP_AFTER:
+            return 0
+        due = {order.order_id for order in orders if read_to - LATE_INDEX <= order.placed_at <= now - TOLD_WITHIN}
+        return len(due - repository.known_revisions(transaction, name, due).keys()) if due else 0
 
     def _move_on(self, transaction: Transaction, name: str, page: OrderPage, started_at: datetime) -> None:
         cursors.move_cursor(transaction, cursor_name(name), page.cursor, started_at, current=not page.more)

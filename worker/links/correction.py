@@ -15,10 +15,12 @@ from typing import Any
 import structlog
 
 from connectors.clock import Clock
+from worker.alerts import Anomalies
 from worker.intake import repository as intake
 from worker.intake.snapshots import in_listing_units
 from worker.intake.waivers import waiver
 from worker.links import repository
+from worker.links.doubles import judge_doubles
 from worker.links.service import listing_problem
 from worker.links.versions import Shift, shifted
 from worker.store import Store, Transaction
@@ -98,6 +100,7 @@ class Corrections:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._anomalies = Anomalies(store, clock)
 
     def plan(self, correction: Correction) -> CorrectionPlan:
         """What the correction would do, as things are. Changes nothing. Raises `CorrectionRefusedError`."""
@@ -121,6 +124,7 @@ class Corrections:
             intake.insert_pairs(transaction, work.created)
             intake.write_journal(transaction, [*work.journal, *self._journal_created(transaction, work, by, now)])
             intake.make_due(transaction, listing_ids, now, f"correction-{uuid.uuid4().hex[:16]}")
+            judge_doubles(transaction, self._anomalies, correction.channel)
         log.warning(
             "links_corrected",
             channel=correction.channel,

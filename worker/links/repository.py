@@ -130,6 +130,21 @@ def found(
     return transaction.execute(statement).all()
 
 
+def doubled(transaction: Transaction, channel: str) -> Sequence[str]:
+    """Listings that several SKUs of a channel are linked to with the same number of units, and to nothing else: a kit
+    shares its parts with what is sold alone.
+    """
+    in_force = and_(Link.channel == channel, Link.until_at.is_(None))
+    single = select(Link.sku).where(in_force).group_by(Link.sku).having(func.count() == 1)
+    return transaction.scalars(
+        select(Link.listing_id)
+        .where(in_force, Link.sku.in_(single))
+        .group_by(Link.listing_id, Link.units)
+        .having(func.count() > 1)
+        .order_by(Link.listing_id)
+    ).all()
+
+
 def begin(transaction: Transaction, begun: Sequence[Version], now: datetime) -> None:
     insert_rows(
         transaction,

@@ -20,6 +20,7 @@ from worker.intake.findings import unlinked_fingerprint
 from worker.intake.snapshots import LinkVersion, in_listing_units, pairs_for
 from worker.intake.waivers import waiver
 from worker.links import repository
+from worker.links.doubles import judge_doubles
 from worker.links.table import LinkRow, LinkTableError, RowProblem, parse, written
 from worker.links.versions import Version, VersionChanges, by_sku, compared
 from worker.store import Store, Transaction
@@ -171,6 +172,8 @@ class Links:
         repository.forget(transaction, changes.forgotten)
         repository.begin(transaction, changes.begun, now)
         made = self._make_pairs(transaction, changes.begun, rows, now)
+        for channel in sorted(channels):
+            judge_doubles(transaction, self._anomalies, channel)
         return ImportResult(
             dry_run=dry_run,
             begun=changes.begun,

@@ -41,6 +41,8 @@ class Verb(StrEnum):
     LISTING_RETRIED = "listing-retried"
     ANOMALY_ACKNOWLEDGED = "anomaly-acknowledged"
     ANOMALY_RESOLVED = "anomaly-resolved"
+    ANOMALY_SNOOZED = "anomaly-snoozed"
+    SNOOZE_ENDED = "snooze-ended"
     PAUSED = "paused"
     HOLD_LIFTED = "hold-lifted"
     PLAN_CONFIRMED = "plan-confirmed"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 
 from worker.alerts import Anomalies
 from worker.alerts.sender import AlertSender
@@ -136,6 +137,42 @@ class Desk:
                 reason=reason,
                 before={"state": held.state.value},
                 after={"state": AnomalyState.RESOLVED.value},
+            )
+            return True
+
+    def snooze(self, anomaly_id: int, until: datetime, *, by: Actor, reason: str) -> bool:
+        """See `Anomalies.snooze_in`. False when there is no such anomaly that is not resolved."""
+        with self._store.write() as transaction:
+            held = self._anomalies.held_in(transaction, anomaly_id)
+            if held is None or not self._anomalies.snooze_in(transaction, held, until):
+                return False
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.ANOMALY_SNOOZED,
+                "anomaly",
+                str(anomaly_id),
+                listing_id=held.listing_id,
+                reason=reason,
+                before=_snoozed(held.snoozed_until),
+                after=_snoozed(until),
+            )
+            return True
+
+    def unsnooze(self, anomaly_id: int, *, by: Actor) -> bool:
+        """End a snooze early: operators are told of what comes next. False when the anomaly is not snoozed."""
+        with self._store.write() as transaction:
+            held = self._anomalies.held_in(transaction, anomaly_id)
+            if held is None or not self._anomalies.unsnooze_in(transaction, held):
+                return False
+            self._actions.record_in(
+                transaction,
+                by,
+                Verb.SNOOZE_ENDED,
+                "anomaly",
+                str(anomaly_id),
+                listing_id=held.listing_id,
+                before=_snoozed(held.snoozed_until),
             )
             return True
 
@@ -285,3 +322,7 @@ class Desk:
                         after={"listing": version.listing_id, "units": version.units},
                     )
             return result
+
+
+def _snoozed(until: datetime | None) -> dict[str, str]:
+    return {} if until is None else {"snoozed_until": until.isoformat(timespec="seconds")}

@@ -19,6 +19,11 @@ def cursor(transaction: Transaction, name: str) -> str | None:
     return transaction.scalar(_VALUE, {"cursor": name})
 
 
+def read_to(transaction: Transaction, name: str) -> datetime | None:
+    """When it last reached the head; None when it never has."""
+    return transaction.scalar(select(Cursor.current_at).where(Cursor.name == name))
+
+
 def move_cursor(transaction: Transaction, name: str, value: str, now: datetime, *, current: bool) -> None:
     """Move a cursor; `current` says that it reached the head as of `now`."""
     moved: dict[str, Any] = {"value": value, "moved_at": now}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from connectors.clock import Clock
-from connectors.contract import Ledger, Listing, Marketplace, Trail
+from connectors.contract import Ledger, Listing, Marketplace, RemoteAdjustment, Trail
 from worker.alerts import Finding, Kind
-from worker.upkeep.negative import Suspect, suspects, with_trail
+from worker.upkeep.negative import Suspect, direct, suspects, with_trail
 
 WINDOW = timedelta(days=90)
 """How far back the log is read: marketplaces keep events about that long, to confirm a suspect with."""
@@ -23,8 +23,13 @@ class Diagnosis:
 
     def of(self, listing: Listing) -> Finding:
         """The finding about a listing whose fresh total is below zero. Raises what the connector raises."""
-        found = self._suspects(listing)
-        if found:
+        found, by_itself = self._causes(listing)
+        if by_itself is not None:
+            cause = (
+                f"Adjustment {by_itself.adjustment_id} of {by_itself.quantity} units, made by no transaction at"
+                f" {by_itself.at:%Y-%m-%d %H:%M:%S} UTC, took it there: find out who made it, and correct the number."
+            )
+        elif found:
             first = found[0]
             cause = (
                 f"Reservation {first.reservation_id} of transaction {first.transaction_id} is the likely cause:"
@@ -40,6 +45,8 @@ class Diagnosis:
             listing_id=listing.listing_id,
             detail={
                 "total": listing.stock.total,
+                "units_below_zero": -listing.stock.total,
+                **({} if by_itself is None else {"adjustment": by_itself.adjustment_id}),
                 "suspects": [
                     {
                         "reservation": suspect.reservation_id,
@@ -52,14 +59,19 @@ class Diagnosis:
             },
         )
 
-    def _suspects(self, listing: Listing) -> Sequence[Suspect]:
-        """The likeliest first."""
+    def _causes(self, listing: Listing) -> tuple[Sequence[Suspect], RemoteAdjustment | None]:
+        """Suspects, the likeliest first; or the adjustment of nobody's reservation that did it alone."""
         if not isinstance(self._marketplace, Ledger):
-            return ()
+            return (), None
+        total = listing.stock.total
         ledger = self._marketplace.adjustments(listing.listing_id, since=self._clock.now() - WINDOW)
-        found = [self._confirm(suspect) for suspect in suspects(listing.stock.total, ledger)]
-        # The sort is stable: of two equally certain suspects the one that crossed zero stays first.
-        return sorted(found, key=lambda suspect: not suspect.certain)
+        by_itself = direct(total, ledger)
+        if by_itself is not None:
+            return (), by_itself
+        found = [self._confirm(suspect) for suspect in suspects(total, ledger)]
+        # With whose adjustment the total fell below zero tells more than a trail: what else was undone did no harm.
+        found.sort(key=lambda suspect: (not suspect.crossed, not suspect.certain))
+        return found, None
 
     def _confirm(self, suspect: Suspect) -> Suspect:
         if suspect.transaction_id is None or not isinstance(self._marketplace, Trail):

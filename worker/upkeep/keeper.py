@@ -42,6 +42,7 @@ from worker.store.totals import note_totals
 from worker.upkeep import repository
 from worker.upkeep.closing import Action, ClosingPolicy, Episode, decide, waits_until
 from worker.upkeep.diagnosis import Diagnosis
+from worker.upkeep.unsold import is_unsold, kept_closed
 
 log = structlog.get_logger(__name__)
 
@@ -217,7 +218,8 @@ class Keeper:
         now = self._clock.now()
         rows = repository.lock(transaction, set().union(*(look.concerned for look in looks)))
         late = operations.may_be_late(transaction, [look.listing_id for look in looks], now - LATE_FOR)
-        updates, well, intents = [], [], {}
+        closings = operations.last_closings(transaction, [look.listing_id for look in looks if is_unsold(look.listing)])
+        updates, well, intents, unsold = [], [], {}, []
         for look in looks:
             listing = look.listing
             assert listing is not None  # noqa: S101  only those that were read are handed over
@@ -240,6 +242,11 @@ class Keeper:
                 self._settle(transaction, look, listing)
                 continue
             action = decide(listing.state, listing.stock, look.episode, self._policy, now)
+            told = kept_closed(listing, look.row, action, held, closings.get(look.listing_id), now)
+            if told is None:
+                well.append(fingerprint(Kind.CLOSED_WITH_STOCK, listing_id=look.listing_id))
+            else:
+                unsold.append(told)
             if action is Action.UNMARK:
                 columns["new_closed_by_us_at"] = None
             if action in (Action.UNMARK, Action.NOTHING):
@@ -257,6 +264,7 @@ class Keeper:
         self._share_marks(transaction, looks, rows, now)
         # Not waking: this look is the one that would be woken.
         note_totals(transaction, [look.listing_id for look in looks], now, wake=False)
+        self._anomalies.open_seldom_in(transaction, unsold)
         self._anomalies.resolve_in(transaction, well, "a fresh read of the listing shows it well")
         prepared = operations.prepare(transaction, list(intents.values()), now)
         for look in looks:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, text, update
 
-from connectors.contract import ListingState
+from connectors.contract import ListingState, StockKind
 from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_missing, table_of
 from worker.store.cursors import forget_cursor as forget
@@ -270,3 +270,28 @@ def unseen_by_sweep(transaction: Transaction, swept_at: datetime) -> Sequence[st
             or_(ListingRow.swept_at.is_(None), ListingRow.swept_at < swept_at),
         )
     ).all()
+
+
+def open_at_zero(transaction: Transaction, before: datetime, limit: int, *, linked_only: bool) -> Sequence[AnyRow]:
+    """Listings on sale that have been at zero or below since before then: the longest first."""
+    statement = (
+        select(ListingRow.listing_id, ListingRow.total, ListingRow.zero_since, ListingRow.close_done)
+        # As the partial index `ix_listings_open_at_zero` has it.
+        .where(text("listings.zero_since IS NOT NULL AND listings.state = 'published'"))
+        .where(ListingRow.zero_since <= before, ListingRow.stock_kind == StockKind.COUNTED, ListingRow.total <= 0)
+        .order_by(ListingRow.zero_since)
+        .limit(limit)
+    )
+    if linked_only:
+        statement = statement.where(select(Link.id).where(Link.listing_id == ListingRow.listing_id).exists())
+    return transaction.execute(statement).all()
+
+
+def closed_with_stock(transaction: Transaction, listing_ids: Collection[str]) -> Sequence[AnyRow]:
+    """Of these listings, those that are closed and have stock, with who changed their state last and when we learnt."""
+    stocked = or_(ListingRow.stock_kind == StockKind.UNLIMITED, ListingRow.total > 0)
+    found: list[AnyRow] = []
+    for chunk in in_chunks(sorted(listing_ids)):
+        closed = and_(ListingRow.listing_id.in_(chunk), ListingRow.state == ListingState.CLOSED)
+        found += transaction.execute(select(*FACTS).where(closed, stocked)).all()
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -23,6 +23,10 @@ from worker.status.listings import Listings, WaitingLine
 from worker.store.tables import AnomalyState, HoldReason, HoldScope, OperationState, Severity
 
 PAGE = 100
+SNOOZED = {"": False, "snoozed": True, "all": None}
+"""What the list's filter by state says of snoozed ones."""
+SNOOZES = {"1": "1 hour", "4": "4 hours", "24": "1 day", "72": "3 days", "168": "1 week", "720": "30 days"}
+"""How long one may be snoozed here, by hours."""
 WAITING_LINES = 20
 URGENCY = {Severity.CRITICAL: 0, Severity.ERROR: 1, Severity.WARNING: 2}
 NUMBER_CAN_BE_ACCEPTED = frozenset({Kind.OVERSOLD, Kind.RETURN_WAITING, Kind.SALE_AT_RISK, Kind.LISTING_GONE})
@@ -63,13 +67,15 @@ class AnomalyPages:
 
     def list(self, visit: Visit) -> Response:
         """`GET /anomalies`."""
-        resolved_too = visit.asked("state") == "all"
+        state = visit.asked("state") if visit.asked("state") in SNOOZED else ""
+        resolved_too = state == "all"
         kind, severity = _one_of(Kind, visit.asked("kind")), _one_of(Severity, visit.asked("severity"))
         found = list(
             self._services.anomalies.list(
                 unresolved_only=not resolved_too,
                 kind=kind,
                 severity=None if severity is None else Severity(severity),
+                snoozed=SNOOZED[state],
                 before_id=visit.asked_number("before"),
                 limit=PAGE + 1,
             )
@@ -85,7 +91,8 @@ class AnomalyPages:
                 "found": found,
                 "older": older,
                 "cut": more and not resolved_too,
-                "asked": {"state": "all" if resolved_too else "", "kind": kind or "", "severity": severity or ""},
+                "snoozed": 0 if state else self._services.anomalies.count_snoozed(),
+                "asked": {"state": state, "kind": kind or "", "severity": severity or ""},
                 "kinds": sorted((kind.value, EXPLANATIONS[kind].title) for kind in SEVERITIES),
                 "severities": [severity.value for severity in URGENCY],
             },
@@ -110,6 +117,7 @@ class AnomalyPages:
                 "evidence": evidence,
                 "history": self._history(anomaly, actions),
                 "can": self._possible(anomaly, evidence),
+                "snoozes": SNOOZES,
             },
             problem=problem,
         )
@@ -148,6 +156,8 @@ class AnomalyPages:
         return {
             "acknowledge": anomaly.state is AnomalyState.OPEN,
             "resolve": is_open,
+            "snooze": is_open,
+            "unsnooze": anomaly.snoozed_until is not None,
             "retry": is_open and evidence.title is not None,
             "accept": is_open and kind in NUMBER_CAN_BE_ACCEPTED and evidence.title is not None,
             "settle": operation is not None and operation.state is OperationState.UNKNOWN,
@@ -163,6 +173,8 @@ class AnomalyPages:
         return {
             "acknowledge": self.acknowledge,
             "resolve": self.resolve,
+            "snooze": self.snooze,
+            "unsnooze": self.unsnooze,
             "retry": self.retry,
             "accept": self.accept,
             "settle": self.settle,
@@ -184,6 +196,22 @@ class AnomalyPages:
             return self._page(visit, "Say why it is resolved.")
         done = self._services.desk.resolve(self._asked_for(visit).id, by=visit.session.actor, reason=reason)
         return self._after(visit, "resolved") if done else self._page(visit, "It has been resolved meanwhile.")
+
+    def snooze(self, visit: Visit) -> Response:
+        """`POST /anomalies/ID/snooze`: tell nobody of it for a while."""
+        hours = visit.said("hours")
+        if hours not in SNOOZES:
+            return self._page(visit, "Say for how long.")
+        if not (reason := visit.said("reason")):
+            return self._page(visit, "Say why it can wait.")
+        until = visit.now + timedelta(hours=int(hours))
+        done = self._services.desk.snooze(self._asked_for(visit).id, until, by=visit.session.actor, reason=reason)
+        return self._after(visit, "snoozed") if done else self._page(visit, "It has been resolved meanwhile.")
+
+    def unsnooze(self, visit: Visit) -> Response:
+        """`POST /anomalies/ID/unsnooze`: tell of it again."""
+        done = self._services.desk.unsnooze(self._asked_for(visit).id, by=visit.session.actor)
+        return self._after(visit, "unsnoozed") if done else self._page(visit, "It is not snoozed any more.")
 
     def retry(self, visit: Visit) -> Response:
         """`POST /anomalies/ID/retry`: look at its listing now."""

@@ -1,4 +1,4 @@
-"""What docs/operations say, where it is needed: the same pages, served by us."""
+"""What docs/operations and docs/anomalies say, where it is needed: the same pages, served by us."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from worker.alerts import Kind, pages
 from worker.console.door import Visit
 from worker.console.rendering import Rendering
 
 _INSTALLED = Path(__file__).parents[1] / "operations"
 FOLDER = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3] / "docs" / "operations"
 """Beside the code where trueup is installed, where it is written where it is developed."""
-PAGE = re.compile(r"([A-Za-z-]+)\.md(#.*)?")
+PAGE = re.compile(r"[A-Za-z-]+")
+LINK = re.compile(r"(?:\.\./(anomalies|operations)/)?([A-Za-z-]+)\.md(#.*)?")
+ANOMALIES = "anomalies"
+"""The page that leads to those about the kinds."""
 
 
 class HelpPages:
@@ -33,26 +37,39 @@ class HelpPages:
         """`GET /help/PAGE`."""
         page: str = visit.request.path_params["page"]
         path = FOLDER / f"{page}.md"
-        if PAGE.fullmatch(path.name) is None or not path.is_file():
+        if page == ANOMALIES or page in list(Kind):
+            title, text = rendered_kind(page)
+        elif PAGE.fullmatch(page) is None or not path.is_file():
             raise HTTPException(404)
-        title, text = rendered(path)
+        else:
+            title, text = rendered(path)
         return self._rendering.page("help.html", visit, {"title": title, "text": text})
 
 
 @lru_cache(maxsize=64)
 def rendered(path: Path) -> tuple[str, Markup]:
     """A page's title and its HTML. What stands in it as HTML is shown as text."""
+    return _rendered(path.read_text(encoding="utf-8"), "operations")
+
+
+@lru_cache(maxsize=64)
+def rendered_kind(name: str) -> tuple[str, Markup]:
+    """The same of the page about a kind of anomaly, or of the one that leads to these."""
+    return _rendered(pages.index() if name == ANOMALIES else pages.page(Kind(name)), ANOMALIES)
+
+
+def _rendered(source: str, folder: str) -> tuple[str, Markup]:
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    tokens = markdown.parse(path.read_text(encoding="utf-8"))
+    tokens = markdown.parse(source)
     title = next(tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open")
-    _point_within(tokens)
+    _point_within(tokens, folder)
     markdown.add_render_rule("table_open", _table_open)
     markdown.add_render_rule("table_close", _table_close)
     text = markdown.renderer.render(tokens, markdown.options, {})
     return title, Markup(text)  # noqa: S704  # nosec B704  # ours, parsed with HTML switched off
 
 
-def _point_within(tokens: Sequence[Token]) -> None:
+def _point_within(tokens: Sequence[Token], folder: str) -> None:
     """Headings can be pointed at; links to other pages lead there, and links to what is not served are text."""
     for at, token in enumerate(tokens):
         if token.type == "heading_open":
@@ -60,8 +77,9 @@ def _point_within(tokens: Sequence[Token]) -> None:
         for part in token.children or ():
             if part.type == "link_open":
                 target = str(part.attrs.get("href", ""))
-                if (other := PAGE.fullmatch(target)) is not None:
-                    part.attrSet("href", f"/help/{other[1]}{other[2] or ''}")
+                if (other := LINK.fullmatch(target)) is not None:
+                    leads_to_kinds = (other[1] or folder) == ANOMALIES and other[2] == pages.INDEX
+                    part.attrSet("href", f"/help/{ANOMALIES if leads_to_kinds else other[2]}{other[3] or ''}")
                 elif not target.startswith("#"):
                     part.tag = "span"
                     part.attrs = {}

@@ -22,7 +22,7 @@ from worker.store.tables.states import (
     HoldScope,
     Severity,
 )
-from worker.store.types import Identifier, Name, RowId, Words
+from worker.store.types import Identifier, Name, Quantity, RowId, Words
 
 
 class Hold(Base):
@@ -77,8 +77,20 @@ class Anomaly(Base):
     last_seen_at: Mapped[datetime]
     acknowledged_by: Mapped[str | None] = mapped_column(Name)
     resolved_at: Mapped[datetime | None]
+    regressions: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    """How often it has opened again after it had been resolved."""
+    snoozed_until: Mapped[datetime | None]
+    """Nobody is told of it before this moment, unless it gets worse or comes back; None while it is not snoozed."""
+    snoozed_weight: Mapped[int | None] = mapped_column(Quantity)
+    """How bad it was when it was snoozed, where that is a number."""
 
     __table_args__ = (
+        Index(
+            "ix_anomalies_snoozed",
+            "snoozed_until",
+            postgresql_where=text("snoozed_until IS NOT NULL"),
+            sqlite_where=text("snoozed_until IS NOT NULL"),
+        ),
         Index(
             "ix_anomalies_unresolved",
             "kind",

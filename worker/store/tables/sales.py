@@ -131,6 +131,7 @@ class OrderRow(Base):
             postgresql_where=text("state = 'parked'"),
             sqlite_where=text("state = 'parked'"),
         ),
+        Index("ix_orders_channel_placed_at", "channel", "placed_at"),
     )
 
 

@@ -108,6 +108,12 @@ class ListingRow(Base):
         ),
         Index(None, "sku"),
         Index("ix_listings_seller_id_sku", "seller_id", "sku"),
+        Index(
+            "ix_listings_open_at_zero",
+            "zero_since",
+            postgresql_where=text("zero_since IS NOT NULL AND state = 'published'"),
+            sqlite_where=text("zero_since IS NOT NULL AND state = 'published'"),
+        ),
     )
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from worker.alerts import Kind
 from worker.alerts.explained import EXPLANATIONS, explain
-from worker.console.pages.help import FOLDER, rendered
+from worker.console.pages.help import ANOMALIES, FOLDER, rendered, rendered_kind
 
-PAGES = sorted(FOLDER.glob("*.md"))
+HELP = {path.stem: rendered(path) for path in sorted(FOLDER.glob("*.md"))} | {
+    name: rendered_kind(name) for name in (ANOMALIES, *Kind)
+}
 
 
 def test_every_kind_is_explained() -> None:
     assert set(EXPLANATIONS) == set(Kind)
-    assert all(text.endswith(".") for told in EXPLANATIONS.values() for text in (told.means, told.trueup, told.you))
+    for told in EXPLANATIONS.values():
+        assert all(text.endswith(".") for text in (told.means, told.trueup, told.you, told.ends))
 
 
 def test_a_kind_of_a_newer_version_is_no_error() -> None:
@@ -25,17 +27,20 @@ def test_a_kind_of_a_newer_version_is_no_error() -> None:
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_its_page_is_there_and_names_it(kind: Kind) -> None:
-    page = FOLDER / f"{EXPLANATIONS[kind].page}.md"
-    assert kind.value in page.read_text(encoding="utf-8")
+    page = EXPLANATIONS[kind].page
+    assert page is None or kind.value in (FOLDER / f"{page}.md").read_text(encoding="utf-8")
+    title, text = rendered_kind(kind.value)
+    assert title == EXPLANATIONS[kind].title
+    assert kind.value in text
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_every_link_of_the_help_leads_somewhere(path: Path) -> None:
-    title, text = rendered(path)
+@pytest.mark.parametrize("name", [*HELP])
+def test_every_link_of_the_help_leads_somewhere(name: str) -> None:
+    title, text = HELP[name]
     assert title
     for page, anchor in re.findall(r'href="(?:/help/([A-Za-z-]+))?(?:#([^"]*))?"', text):
-        target = FOLDER / f"{page}.md" if page else path
-        assert target in PAGES
+        target = page or name
+        assert target in HELP
         if anchor:
-            assert f'id="{anchor}"' in rendered(target)[1]
+            assert f'id="{anchor}"' in HELP[target][1]
     assert not re.search(r'href="(?!/help/|#)', text)
