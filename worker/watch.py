@@ -63,6 +63,9 @@ class Watch:
     # --- every minute -----------------------------------------------------------------------------------------
 
     def _readings(self, readings: Sequence[Reading]) -> None:
+        if self._services.clock.now() - self._services.started_at < LATE_FOR:
+            # While we were down nothing was read: that is caught up with first.
+            return
         late, undecided = [], []
         standing = self._services.accounts.standing()
         for reading in readings:

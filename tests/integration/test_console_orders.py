@@ -24,7 +24,7 @@ from worker.status.orders import Orders, Source, Stage, Trail
 from worker.status.work import ParkedWork
 from worker.store import Store
 from worker.store.migrate import upgrade
-from worker.store.tables import Delivery, DeliveryState, HoldScope, OrderRow, OrderState
+from worker.store.tables import Delivery, DeliveryState, HoldReason, HoldScope, OrderRow, OrderState
 
 MASKED = "shpat_0123456789abcdef"
 LONG_AGO = timedelta(days=400)
@@ -118,7 +118,7 @@ def test_what_units_wait_for_is_said(world: World) -> None:
     world.sell("lost", {"LAMP": 2})
     world.reconcile()
     assert standing("lost")[0] is Stage.SETTLING
-    world.services.holds.pause(CHANNEL, "stock-taking", by="ada")
+    world.services.holds.place(HoldReason.PAUSED, HoldScope.CHANNEL, CHANNEL, "stock-taking (paused by ada)")
     assert standing("short") == (Stage.HELD, "paused hold on channel shop: stock-taking (paused by ada)")
     world.services.holds.lift(HoldScope.CHANNEL, CHANNEL, by="ada")
     assert standing("short")[0] is Stage.WAITING

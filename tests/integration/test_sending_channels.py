@@ -56,8 +56,8 @@ def test_nobody_polls_it_and_nothing_is_late(sending: World) -> None:
     sending.reconcile()
     sending.pass_time(DAY)
     tasks.poll()
-    tasks.housekeeping()
     sending.follow()
+    tasks.housekeeping()
     sending.services.sweeper.sweep()
     assert sending.channel.calls == []
     assert sending.services.poller.poll(CHANNEL)

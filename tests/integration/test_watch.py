@@ -61,6 +61,15 @@ def test_a_channel_that_is_not_polled_for_long_is_told(world: World) -> None:
     assert looked(world) == []
 
 
+def test_what_was_not_read_while_we_were_down_is_caught_up_with_first(world: World) -> None:
+    world.follow()
+    world.pass_time(3600)
+    world.start_again(world.store)
+    assert looked(world) == []
+    world.pass_time(601)
+    assert looked(world) == ["feed-late"]
+
+
 def test_of_an_account_that_does_not_answer_lateness_is_no_news(world: World) -> None:
     world.follow()
     world.marketplace.fail("changes", *[Unavailable("down")] * 20)
