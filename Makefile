@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check conformance attack fuzz screenshots audit bench chaos chaos-receiver simulate simulate-pairings simulate-mutants connector-lines anomaly-pages format lock clean
+.PHONY: help demo test check conformance attack fuzz screenshots audit bench chaos chaos-receiver simulate simulate-pairings simulate-mutants connector-lines docs format lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -90,8 +90,13 @@ simulate-mutants: $(READY)  ## how many seeds it takes to catch each broken vari
 connector-lines: $(READY)  ## count each connector's lines of code anew, into docs/connectors.md
 	$(BIN)/python -m tests.connector_lines
 
-anomaly-pages: $(READY)  ## write docs/anomalies anew, from the code
+docs: $(READY)  ## write the pages anew that are made from the code, and check every link between pages
+	$(BIN)/python -m worker.cli.reference > docs/commands.md
+	$(BIN)/python -m config.reference > docs/settings.md
+	$(BIN)/python -m worker.web.metrics.reference > docs/metrics.md
 	$(BIN)/python -m worker.alerts.pages docs/anomalies
+	$(BIN)/python -m tests.connector_lines
+	$(BIN)/pytest --quiet tests/unit/test_docs.py
 
 format: $(READY)  ## rewrite the code as `make check` wants it
 	$(BIN)/ruff check --fix-only .

@@ -267,6 +267,10 @@ class _Examination:
             return
         if state == "closed" and ours and self._was_late_and_hidden(turned[-1]):
             return
+        told = self._named("closed-with-stock", listing_id) is not None
+        if state == "closed" and ours and told and not self._on.witness.feed_is_complete:
+            # Where the feed hides what we do, somebody's opening told late can hide our closing: then a person is told.
+            return
         if state == "closed" and ours and total is not None and total > 0:
             self._breaks("P5", name, f"we closed it, and it has {total} units")
         if state == "published" and total is not None and total <= 0:

@@ -10,6 +10,7 @@ from tokenize import COMMENT, DEDENT, ENDMARKER, INDENT, NEWLINE, NL, generate_t
 
 import pytest
 
+from config import reference
 from worker.alerts import Kind
 from worker.alerts.pages import INDEX, pages
 
@@ -23,6 +24,23 @@ def test_the_pages_about_anomalies_are_those_that_the_code_makes() -> None:
     """Else: `python -m worker.alerts.pages docs/anomalies`."""
     written = {path.stem: path.read_text(encoding="utf-8") for path in (DOCS / "anomalies").glob("*.md")}
     assert written == pages()
+
+
+def test_the_page_about_settings_is_the_one_that_the_settings_make() -> None:
+    """Else: `python -m config.reference > docs/settings.md`."""
+    assert (DOCS / "settings.md").read_text(encoding="utf-8") == reference.markdown()
+
+
+def test_every_page_can_be_reached_from_the_first() -> None:
+    reached, found = set[Path](), [DOCS / "README.md"]
+    while found:
+        page = found.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        found += {(page.parent / link).resolve() for link in links} - reached
+    decisions, examples = DOCS / "decisions", DOCS / "examples"
+    pages = {page for page in DOCS.rglob("*.md") if not page.is_relative_to(decisions) and examples not in page.parents}
+    assert pages - reached == set()
 
 
 @pytest.mark.parametrize("kind", list(Kind))
