@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,10 @@ FALLBACK_SHARE = 0.1
 """What a process allows itself of each limit while Redis is away."""
 LEASE_SECONDS = 120.0
 """An in-flight place is freed after this long even if its holder died; longer than any call may take."""
+SCOPES = "scopes"
+"""What the hash is called, after the prefix, that holds the limits of every scope somebody spends from."""
+SCOPES_KEPT_SECONDS = 30 * 86400
+"""After the last process began to spend from one."""
 RECONNECT_SECONDS = 2.0
 """While Redis is away, how long a process goes without asking again."""
 
@@ -113,7 +118,6 @@ class RedisBudgets:
         self._penalise = redis.register_script(_PENALISE)
         self._fallback = LocalBudgets(clock, max_wait_seconds=max_wait_seconds)
         self._lines: dict[str, Line] = {}
-        self._scopes: dict[str, Scope] = {}
         self._lock = threading.Lock()
         self._away_until: float | None = None
 
@@ -139,12 +143,11 @@ class RedisBudgets:
                 self._lost(error)
 
     def left(self) -> Mapping[str, float]:
-        """See `Budgets.left`; of all processes together, for scopes that this one has spent from. Asks Redis once."""
-        with self._lock:
-            scopes = list(self._scopes.values())
-        if not (scopes and self._reachable()):
+        """See `Budgets.left`; of all processes together, whoever spends. Asks Redis twice."""
+        if not self._reachable():
             return self._fallback.left()
         try:
+            scopes = [_scope(*known) for known in self._redis.hgetall(self._prefix + SCOPES).items()]
             with self._redis.pipeline(transaction=False) as asked:
                 asked.time()
                 for scope in scopes:
@@ -209,8 +212,18 @@ class RedisBudgets:
         if line is None:
             with self._lock:
                 line = self._lines.setdefault(scope.key, Line(scope.key, self._clock, self._max_wait_seconds))
-                self._scopes[scope.key] = scope
+            self._make_known(scope)
         return line
+
+    def _make_known(self, scope: Scope) -> None:
+        """Tell the other processes of a scope that this one spends from."""
+        if self._reachable():
+            limits = json.dumps([scope.per_second, scope.burst, scope.in_flight])
+            try:
+                self._redis.hset(self._prefix + SCOPES, scope.key, limits)
+                self._redis.expire(self._prefix + SCOPES, SCOPES_KEPT_SECONDS)
+            except RedisError as error:
+                self._lost(error)
 
     def _key(self, scope: Scope) -> str:
         # The braces keep both keys of a scope on one node of a cluster.
@@ -258,6 +271,11 @@ class _SharedTurn(AbstractContextManager[None]):
             self._budgets.leave(self._scope, self._held)
         else:
             self._held.__exit__(None, None, None)
+
+
+def _scope(key: bytes | str, limits: bytes | str) -> Scope:
+    per_second, burst, in_flight = json.loads(limits)
+    return Scope(key.decode() if isinstance(key, bytes) else key, per_second, burst, in_flight)
 
 
 def _left(scope: Scope, kept: Sequence[float], in_flight: int, now: float) -> float:

@@ -71,6 +71,7 @@ class OverviewPage:
                 "channels": self._channels(status, today),
                 "accounts": self._accounts.now(status),
                 "wrong": _by_severity(status.anomalies),
+                "budgets": self._services.budgets.left(),
                 "unsettled": status.operations_prepared + status.operations_unknown,
             },
             problem=problem,
