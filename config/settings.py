@@ -266,6 +266,13 @@ class WorkerSettings(Section):
     )
 
 
+class TracingSettings(Section):
+    """Traces by OpenTelemetry; where they go, the standard variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT."""
+
+    enabled: bool = Field(False, description="whether each sale is traced from webhook to marketplace call")
+    service: str = Field("trueup", min_length=1, description="the service's name in the traces")
+
+
 class LogSettings(Section):
     """What is logged, and for whom."""
 
@@ -299,6 +306,7 @@ class Settings(BaseSettings):
     console: ConsoleSettings = ConsoleSettings()
     worker: WorkerSettings = WorkerSettings()
     alerts: AlertSettings = AlertSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
 
     _origins: Mapping[str, Origin] | None = PrivateAttr(None)

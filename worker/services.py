@@ -19,7 +19,7 @@ from config.settings import ChannelSettings, Settings, Unusable, secrets_of
 from connectors.budget import Budgets, LocalBudgets
 from connectors.clock import Clock, SystemClock
 from connectors.contract import Channel, Feed, Hooks, Marketplace, Polled
-from connectors.http import Toolbox
+from connectors.http import CallRecord, Toolbox
 from connectors.opening import open_channel, open_marketplace
 from connectors.redis_budget import RedisBudgets
 from connectors.registry import BrokenConnectorError
@@ -53,6 +53,7 @@ from worker.status import Overview
 from worker.status.today import Verdicts
 from worker.store import Store
 from worker.store.tables import HoldReason, HoldScope
+from worker.tracing import Tracing
 from worker.upkeep.closing import ClosingPolicy
 from worker.upkeep.feed import FeedFollower
 from worker.upkeep.keeper import Keeper
@@ -76,6 +77,7 @@ class Services:
         transport: httpx.BaseTransport | None = None,
         marketplace: Marketplace | None = None,
         channels: Mapping[str, Channel] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """What is not handed in is made from the settings."""
         self.settings = settings
@@ -88,13 +90,16 @@ class Services:
             pool_size=max(settings.database.pool_size, settings.worker.threads + 4),
         )
         self.calls = CallCounter()
+        self.tracing = tracing or (
+            Tracing.from_environment(settings.tracing.service) if settings.tracing.enabled else Tracing()
+        )
         self.budgets = self._budgets()
         toolbox = Toolbox(
             clock=self.clock,
             budgets=self.budgets,
             random=self.random,
             transport=transport,
-            on_call=self.calls.record,
+            on_call=self._called,
         )
         self.executor = executor or ThreadPoolExecutor(settings.worker.in_flight, thread_name_prefix="call")
         self.visitors = executor or Threads()
@@ -116,6 +121,10 @@ class Services:
         )
         """The channels whose webhooks are registered."""
         self._build()
+
+    def _called(self, call: CallRecord) -> None:
+        self.calls.record(call)
+        self.tracing.call(call)
 
     def _budgets(self) -> Budgets:
         url = self.settings.broker.shared_budgets_url
@@ -149,6 +158,7 @@ class Services:
             self.anomalies,
             self.channels,
             sharing_a_secret=_sharing_a_secret(self.settings.channels),
+            tracing=self.tracing,
         )
         self.importer = Importer(store, clock, self.intake)
         self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.accounts, self.channels, lease=lease)
@@ -177,6 +187,7 @@ class Services:
             ),
             marketplace_name=self.marketplace_name,
             jitter=self.random.random,
+            tracing=self.tracing,
         )
         self.feed = FeedFollower(
             store,

@@ -84,7 +84,7 @@ def test_the_vendors_clients_are_locked_with_hashes_and_without_a_place() -> Non
 
 def test_every_import_is_declared() -> None:
     distributions = packages_distributions()
-    known = {canonicalize_name(requirement.name) for requirement in declared("sandbox", "testing")}
+    known = {canonicalize_name(requirement.name) for requirement in declared("sandbox", "testing", "tracing")}
     undeclared = {
         f"{path.relative_to(ROOT)}: {module}"
         for room in ROOMS

@@ -23,6 +23,7 @@ from worker.store import Store, Transaction
 from worker.store.engine import StorageUnavailable
 from worker.store.tables import DeliveryState
 from worker.store.ticks import pull_tick
+from worker.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class Inbox:
         channels: Mapping[str, Channel],
         *,
         sharing_a_secret: Container[str] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         """What is signed with a secret that two channels share may be either's: for these, an order in a body is only a
         reason to fetch it.
@@ -79,6 +81,7 @@ class Inbox:
         self._anomalies = anomalies
         self._channels = channels
         self._sharing_a_secret = sharing_a_secret
+        self._tracing = tracing or Tracing()
 
     def put(self, incoming: Sequence[Incoming]) -> int:
         """Store deliveries in one commit; returns how many were new. Idempotent by (channel, delivery id, digest)."""
@@ -149,7 +152,8 @@ class Inbox:
         ended: list[dict[str, Any]] = []
         for row in rows:
             try:
-                outcome, order_id = self._read(row, batches[row.channel])
+                with self._tracing.span("read webhook", row.correlation_id, channel=row.channel, delivery=row.id):
+                    outcome, order_id = self._read(row, batches[row.channel])
             except ConnectorFailed:
                 # That may pass.
                 raise

@@ -37,6 +37,7 @@ from worker.store.tables import (
     HoldScope,
     OperationKind,
 )
+from worker.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,7 @@ class Reconciler:
         *,
         marketplace_name: str = "marketplace",
         jitter: Callable[[], float] = lambda: 0.5,
+        tracing: Tracing | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -84,6 +86,7 @@ class Reconciler:
         self._executor = executor
         self._policy = policy
         self._name = marketplace_name
+        self._tracing = tracing or Tracing()
         self._planner = Planner(clock, anomalies)
         self.counts = Counts()
         self._answers = Answers(store, clock, settler, anomalies, self._planner, self.counts, jitter)
@@ -284,5 +287,10 @@ class Reconciler:
             correlation_id=item.correlation_id, listing_id=item.listing_id, operation=item.operation_id
         ):
             delta = intent.new_total - intent.expected_total
-            with self._accounts.calling(HoldScope.MARKETPLACE, self._name):
+            with (
+                self._tracing.span(
+                    "write stock", item.correlation_id, listing=item.listing_id, operation=item.operation_id or 0
+                ),
+                self._accounts.calling(HoldScope.MARKETPLACE, self._name),
+            ):
                 return self._marketplace.adjust(item.listing_id, seen=intent.expected_total, delta=delta)

@@ -72,6 +72,7 @@ def create_app(services: Services, bell: Doorbell | None, *, most_waiting: int =
         meters,
         max_body_bytes=services.settings.web.max_body_bytes,
         ask_for_poll=ask_for_poll,
+        tracing=services.tracing,
     )
     routes = [
         Route("/hooks/{channel}", receiver),

@@ -30,6 +30,7 @@ from connectors.contract import Channel, EnduringHooks, Hooks, Receipt
 from connectors.errors import InvalidSignature
 from worker.intake.inbox import Incoming
 from worker.store import StorageUnavailable
+from worker.tracing import Tracing
 from worker.web.batching import Batcher, NotStored, Overloaded
 from worker.web.limits import Seldom
 from worker.web.metrics import NO_CHANNEL, Meters, Outcome
@@ -74,6 +75,7 @@ class Receiver:
         *,
         max_body_bytes: int,
         ask_for_poll: Callable[[str], None],
+        tracing: Tracing | None = None,
     ) -> None:
         """`ask_for_poll` makes a channel be polled soon; it may block, and is called from a thread, seldom."""
         self._hooks = {name: channel for name, channel in channels.items() if isinstance(channel, Hooks)}
@@ -84,6 +86,7 @@ class Receiver:
         self._most_bytes = max(MOST_BODY_BYTES, 2 * max_body_bytes)
         self._bytes_in_hand = 0
         self._ask_for_poll = ask_for_poll
+        self._tracing = tracing or Tracing()
         self._warnings = Seldom(clock, WARN_EVERY_SECONDS)
         self._polls = Seldom(clock, POLL_EVERY_SECONDS)
         self._asking: set[asyncio.Future[None]] = set()
@@ -180,7 +183,8 @@ class Receiver:
         self, name: str, take: Callable[[Mapping[str, str], bytes], Receipt], headers: Mapping[str, str], body: bytes
     ) -> Incoming:
         correlation_id = bind_correlation(channel=name)
-        receipt = take(headers, body)
+        with self._tracing.span("receive webhook", correlation_id, channel=name, bytes=len(body)):
+            receipt = take(headers, body)
         digest = hashlib.sha256(body).hexdigest()
         return Incoming(
             channel=name,
