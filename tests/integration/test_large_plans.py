@@ -98,20 +98,20 @@ def test_every_order_cancelled_one_after_the_other_is_one_plan(careful: World) -
 
 
 def test_half_of_many_numbers_at_once_is_too_much_even_of_new_sales(careful: World) -> None:
-    names = listings(careful, TOO_MANY, total=4)
-    sell_each(careful, names, 2)
+    names = listings(careful, TOO_MANY, total=12)
+    sell_each(careful, names, 6)
     careful.reconcile()
     assert (written(careful), careful.holds()) == (0, ["plan-too-large"])
 
 
 def test_a_share_of_what_the_channel_sells_is_too_much_from_a_number_on(world: World) -> None:
-    names = listings(world, FEW_LISTINGS, total=2)
-    sell_each(world, names[:-1])
+    names = listings(world, FEW_LISTINGS, total=10)
+    sell_each(world, names[:-1], 5)
     world.reconcile()
     assert (written(world), world.holds()) == (FEW_LISTINGS - 1, [])
     world.pass_time(60)
     for name in names:
-        world.deliver(world.channel.put(f"o-{name}", {name: 2}))
+        world.deliver(world.channel.put(f"o-{name}", {name: 10}))
     world.reconcile()
     assert (written(world), world.holds()) == (FEW_LISTINGS - 1, ["plan-too-large"])
 
@@ -141,6 +141,15 @@ def test_a_day_of_trade_is_written_however_many_listings_it_lowers(careful: Worl
     careful.pass_time(8 * 3600)
     careful.reconcile()
     assert [careful.total(name) for name in names] == [6] * 12
+    assert careful.holds() == []
+
+
+def test_single_pieces_that_were_sold_while_nothing_could_be_written_are_trade(careful: World) -> None:
+    names = listings(careful, 12, total=1)
+    sell_each(careful, names)
+    careful.pass_time(3600)
+    careful.reconcile()
+    assert [careful.total(name) for name in names] == [0] * 12
     assert careful.holds() == []
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, case, func, or_, select, text, union
 
-from worker.reconcile.size import PlanSize
+from worker.reconcile.size import MANY_UNITS, PlanSize
 from worker.store import Transaction
 from worker.store.bulk import in_chunks
 from worker.store.tables import JournalEntry, JournalKind, Link, ListingRow, Pair
@@ -27,17 +27,19 @@ _PENDING = text("pairs.committed - pairs.waived - pairs.applied <> 0")
 
 def _unusual(late_before: datetime) -> Select[*tuple[Any, ...]]:
     """Channel and listing, where what is pending is not what trade looks like: more is given back than taken, a sale is
-    late, or half of the number or more would go. A listing without any number left cannot be lowered.
+    late, or half of the number or more would go and that is more than an ordinary order or two takes. A listing without
+    any number left cannot be lowered.
     """
     due = func.sum(_DUE)
     late = func.sum(case((and_(_DUE > 0, Pair.placed_at < late_before), 1), else_=0))
     can_be_lowered = or_(ListingRow.total.is_(None), ListingRow.total > 0)
+    halves = and_(due >= MANY_UNITS, 2 * due >= ListingRow.total)
     return (
         select(Pair.channel, Pair.listing_id)
         .join(ListingRow, ListingRow.listing_id == Pair.listing_id)
         .where(_PENDING)
         .group_by(Pair.channel, Pair.listing_id, ListingRow.total)
-        .having(or_(due < 0, and_(due > 0, can_be_lowered, or_(late > 0, 2 * due >= ListingRow.total))))
+        .having(or_(due < 0, and_(due > 0, can_be_lowered, or_(late > 0, halves))))
     )
 
 

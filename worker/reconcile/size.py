@@ -12,6 +12,8 @@ AT_ONCE = timedelta(hours=1)
 """What has been written within this time is part of the same plan: a wipe may come in small pieces."""
 LET_THROUGH = timedelta(days=1)
 """How long what a person has let through is counted apart: as long as a large plan may take to be written."""
+MANY_UNITS = 5
+"""Fewer are an ordinary order or two, though half of the number: many sellers have a single piece of each."""
 FEW_LISTINGS = 20
 """A share of fewer than these says nothing: a small shop sells most of what it has on a good day."""
 GROWTH = 10
