@@ -46,6 +46,12 @@ def read_log(ledger: Ledger, listing_id: str, since: datetime) -> LogRead:
         return LogRead(kept_since, ledger.adjustments(listing_id, since=kept_since))
 
 
+def has_moved(ledger: Ledger, listing_id: str, log: LogRead) -> bool:
+    """Whether there are adjustments by now that were not in this log."""
+    again = read_log(ledger, listing_id, log.since)
+    return not {entry.adjustment_id for entry in again.entries} <= {entry.adjustment_id for entry in log.entries}
+
+
 def candidate_of(row: Any, *, relative: bool = False) -> Candidate:
     """An operation's row as the examination of evidence needs it. A person's word that it was executed is an answer."""
     decided = (row.outcome or "").startswith(DECIDED_BY)

@@ -30,6 +30,7 @@ from worker.reconcile.logs import (
     candidate_of,
     earliest_total,
     entry_of,
+    has_moved,
     log_order,
     read_log,
 )
@@ -152,22 +153,27 @@ class Settler:
     def look(self, listing_id: str) -> Settled:
         """Read the log and the total of one listing, and settle what they settle.
 
-        Up to three calls; no transaction is open across them. Idempotent. Raises what the connector raises.
+        Up to four calls; no transaction is open across them. Idempotent. Raises what the connector raises.
         """
         looked_at = self._clock.now()
         with self._store.read() as transaction:
             held = repository.facts_unlocked(transaction, listing_id)
-        log_read = None
-        if isinstance(self._marketplace, Ledger) and self._marketplace.evidence is not Evidence.NONE:
+        if not isinstance(self._marketplace, Ledger) or self._marketplace.evidence is Evidence.NONE:
+            log_read, in_between = None, False
+            listing = self._marketplace.listing(listing_id)
+        else:
             with self._store.read() as transaction:
                 candidates = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
                 unclaimed_since = adjustments.oldest_open_claim(transaction, listing_id)
             since = min([held.anchor_at or held.first_seen_at, *(row.prepared_at for row in candidates)])
             since = min(since, unclaimed_since or since)
             log_read = read_log(self._marketplace, listing_id, since - LOG_MARGIN)
-        listing = self._marketplace.listing(listing_id)
+            listing = self._marketplace.listing(listing_id)
+            # Where an anchor that was only a read stands is guessed from the sums, and what happened between the log
+            # and the total can make a wrong guess right: that total must be this very log's.
+            in_between = not held.anchor_certain and has_moved(self._marketplace, listing_id, log_read)
         with self._store.write() as transaction:
-            open_question = self._judge(transaction, listing, log_read, held, looked_at)
+            open_question = self._judge(transaction, listing, log_read, held, looked_at, in_between=in_between)
         return Settled(open_question, listing)
 
     def _judge(
@@ -177,9 +183,11 @@ class Settler:
         log_read: LogRead | None,
         before: Any,
         looked_at: datetime,
+        *,
+        in_between: bool,
     ) -> bool:
-        """Settle what can be; returns whether an operation is still unsettled. `before` is the row before the look, and
-        `looked_at` when it began.
+        """Settle what can be; returns whether an operation is still unsettled. `before` is the row before the look,
+        `looked_at` when it began, and `in_between` whether something was seen to happen between the log and the total.
         """
         listing_id = listing.listing_id
         held = repository.facts(transaction, [listing_id])[listing_id]
@@ -208,7 +216,7 @@ class Settler:
             earliest = earliest_total(transaction, listing_id, log_read.since, ordered, known)
             if earliest is not None:
                 evidence = examine(*earliest, entries, candidates, listing.stock.total)
-        if evidence.verdict is Verdict.OPEN:
+        if in_between or evidence.verdict is Verdict.OPEN:
             self._log_does_not_meet(transaction, listing, held, ordered, waiting=open_operation is not None)
             return open_operation is not None
         self._remember(transaction, ordered, known, evidence)
