@@ -25,13 +25,13 @@ PROMISED = """
     compare_and_sets stock_mismatches_retried unknown_outcomes unknown_settled absent_revoked marketplace_calls
     channel_calls closed reopened anomalies seconds cpu_seconds peak_rss_mb endpoints
 """
-DEMO = (
+TRUEUP = (
     sys.executable,
     "-c",
     # A shell's background jobs, and so their children, ignore Ctrl-C.
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from worker.cli import main; main()",
-    "demo",
 )
+DEMO = (*TRUEUP, "demo")
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -152,6 +152,8 @@ def test_it_stays_up_on_demand_until_interrupted() -> None:
             shown = httpx.get(said["metrics"], trust_env=False, timeout=60)
             state = httpx.get(f"{said['marketplace']}/_control/state", trust_env=False, timeout=60)
             overview = signed_in(said["console"], said["console name"], said["console password"])
+            subprocess.run([*TRUEUP, "alerts", "test", "--config", said["configuration"]], check=True, timeout=60)
+            told = next(line for line in process.stdout if line.startswith("alerts.test: "))
             process.send_signal(signal.SIGINT)
             process.wait(60)
         finally:
@@ -161,6 +163,7 @@ def test_it_stays_up_on_demand_until_interrupted() -> None:
     assert (shown.status_code, state.status_code) == (200, 200)
     assert "Sales by channel" in overview
     assert said["shop webhook secrets"]
+    assert "terminal" in told
     assert process.returncode == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(said["metrics"], trust_env=False)

@@ -33,6 +33,7 @@ from connectors.clock import SystemClock
 from worker.demo import buyers, catalogue, proof, quiet, replay, report, sales, setting, vendors
 from worker.demo.catalogue import Catalogue
 from worker.demo.database import Database
+from worker.demo.inbox import Inbox
 from worker.demo.processes import ProcessFailureError, ServerProcess
 from worker.demo.proof import Difference, Expected
 from worker.demo.replay import Replay
@@ -147,8 +148,9 @@ class Scene:
         for vendor in (self._marketplace, self._shop):
             stack.enter_context(vendor.connect())
         setting.put_on_sale(self._marketplace, self._shop, self._catalogue)
+        self._inbox = stack.enter_context(Inbox()) if options.keep else None
         self._configuration = setting.write_configuration(
-            self._folder, self._marketplace, self._shop, database_url=options.database
+            self._folder, self._marketplace, self._shop, database_url=options.database, inbox=self._inbox
         )
         links = setting.prepare(self._configuration, self._catalogue)
         settings = loading.load(self._configuration, {})
@@ -250,6 +252,9 @@ class Scene:
         for name, value in facts.items():
             say(f"{name:27} {value}", highlight=False, soft_wrap=True)
         say("The sandboxes show their whole state under /_control/state.")
+        if self._inbox is not None:
+            before = self._inbox.tell(self._tell_alert)
+            say(f"Operators were sent {before:,} alerts so far. What comes from now on is shown here, as they see it.")
         say("All stays up until Ctrl-C.")
         stopped = threading.Event()
         try:
@@ -257,6 +262,10 @@ class Scene:
                 pass
         except KeyboardInterrupt:
             say("Stopping.")
+
+    def _tell_alert(self, kind: str, message: str) -> None:
+        style = "green" if kind == "anomaly.resolved" else "yellow"
+        self._console.print(f"{kind}: {message}", style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _start_trueup(self) -> None:
         self._trueup = self._stack_of_trueup.enter_context(

@@ -18,6 +18,7 @@ from pathlib import Path
 from config import loading
 from connectors.contract import Hooks
 from worker.demo.catalogue import Catalogue
+from worker.demo.inbox import Inbox
 from worker.demo.vendors import Channel, Marketplace
 from worker.demo.vendors.base import Option, Secret, Vendor
 from worker.housekeeping import hook_address
@@ -78,6 +79,12 @@ level = "warning"
 format = "json"
 """
 
+ALERTS = """
+[alerts.destinations.terminal]
+webhook = "file:alerts_url"
+webhook_secrets = ["file:alerts_secret"]
+"""
+
 PASSWORD_BYTES = 12
 PAST = timedelta(days=30)
 """How long ago the listings were made: their opening stock is no news."""
@@ -89,8 +96,10 @@ def put_on_sale(marketplace: Marketplace, shop: Channel, catalogue: Catalogue) -
     shop.stock(sorted({link.sku for link in catalogue.links}))
 
 
-def write_configuration(folder: Path, marketplace: Marketplace, shop: Channel, *, database_url: str | None) -> Path:
-    """Write `trueup.toml` and the secrets it refers to; returns its path."""
+def write_configuration(
+    folder: Path, marketplace: Marketplace, shop: Channel, *, database_url: str | None, inbox: Inbox | None = None
+) -> Path:
+    """Write `trueup.toml` and the secrets it refers to; returns its path. Alerts go to the inbox, if there is one."""
     seller = marketplace.seller()
     _write_secret(folder / "database_url", database_url or f"sqlite:///{folder / 'trueup.db'}")
     path = folder / "trueup.toml"
@@ -112,6 +121,11 @@ def write_configuration(folder: Path, marketplace: Marketplace, shop: Channel, *
         ),
         encoding="utf-8",
     )
+    if inbox is not None:
+        _write_secret(folder / "alerts_url", inbox.url)
+        _write_secret(folder / "alerts_secret", inbox.secret)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(ALERTS)
     return path
 
 
