@@ -368,6 +368,40 @@ def test_what_somebody_else_closed_while_our_closing_was_lost_is_not_ours(sold_o
     assert sold_out.marketplace.count("open") == 0
 
 
+@pytest.mark.parametrize(("told", "seconds_before"), [(ListingState.PUBLISHED, 5), (ListingState.CLOSED, 60)])
+def test_what_somebody_did_before_our_closing_does_not_make_that_theirs_when_the_feed_tells_of_it_after(
+    sold_out: World, told: ListingState, seconds_before: int
+) -> None:
+    market = sold_out.marketplace
+    market.feed_hidden = True
+    sold_out.pass_time(TWENTY_MINUTES)
+    market.set_state("L", told)
+    sold_out.services.feed.follow()
+    sold_out.pass_time(seconds_before)
+    market.states["L"] = ListingState.PUBLISHED
+    close = market.close
+
+    def lost(listing_id: str) -> None:
+        market.close = close  # type: ignore[method-assign]
+        market.feed_hidden = False
+        sold_out.follow()
+        market.feed_hidden = True
+        close(listing_id)
+        raise OutcomeUnknown("no answer")
+
+    market.close = lost  # type: ignore[method-assign]
+    for _ in range(3):
+        sold_out.upkeep()
+        sold_out.pass_time(10)
+    assert closings(sold_out) == ["unknown"]
+    market.feed_hidden = False
+    sold_out.settle_down(seconds=100)
+    assert closings(sold_out) == ["applied"]
+    market.edit("L", 4)
+    sold_out.settle_down(seconds=100)
+    assert state(sold_out) is ListingState.PUBLISHED
+
+
 def test_a_closing_of_ours_that_the_feed_shows_without_an_author_stays_ours(sold_out: World) -> None:
     sold_out.marketplace.own_events = Shown.ANONYMOUS
     sold_out.settle_down(seconds=1300, step=10)

@@ -239,7 +239,9 @@ class Keeper:
             else:
                 well.append(fingerprint(Kind.NEGATIVE_STOCK, listing_id=look.listing_id))
             if look.operation is not None:
-                self._settle(transaction, look, listing)
+                if not self._settle(transaction, look, listing):
+                    # The feed's last word on the state, which has an author, is what settles it: no read overwrites it.
+                    columns.pop("new_state", None)
                 continue
             action = decide(listing.state, listing.stock, look.episode, self._policy, now)
             told = kept_closed(listing, look.row, action, held, closings.get(look.listing_id), now)
@@ -403,8 +405,10 @@ class Keeper:
             known.append(fingerprint(Kind.CLOSE_REFUSED, listing_id=look.listing_id))
         self._anomalies.resolve_in(transaction, known, "its outcome is known")
 
-    def _settle(self, transaction: Transaction, look: _Look, listing: Listing) -> None:
-        """A closing or opening whose answer was lost (or whose sender stopped): who changed the state tells."""
+    def _settle(self, transaction: Transaction, look: _Look, listing: Listing) -> bool:
+        """A closing or opening whose answer was lost (or whose sender stopped): who changed the state tells, as soon as
+        the feed has told of the change to the state that is there. Returns whether it is settled.
+        """
         now = self._clock.now()
         operation, row = look.operation, look.row
         look.kind = operation.kind
@@ -412,7 +416,8 @@ class Keeper:
         there = listing.state is (
             ListingState.CLOSED if operation.kind is OperationKind.CLOSE else ListingState.PUBLISHED
         )
-        since = row.state_changed_at is not None and row.state_changed_at >= operation.prepared_at
+        told = row.state is listing.state and row.state_changed_at is not None
+        since = told and row.state_changed_at >= operation.prepared_at
         age = now - operation.prepared_at
         if there and since and row.state_author is Author.OURS:
             self._end(transaction, look, operation.id, OperationState.APPLIED, "found in the feed")
@@ -424,6 +429,8 @@ class Keeper:
             look.next_at = now + AGAIN_SOON
             if age > 5 * self._settle_after:
                 self._anomalies.open_in(transaction, [outcome_unknown(look.listing_id, operation)])
+            return False
+        return True
 
 
 def _state_moved(before: Any, now: Any) -> bool:

@@ -42,7 +42,8 @@ def take_listing_changes(
         if not change.state_changed:
             continue
         columns["new_state_author"] = change.author
-        columns["new_state_changed_at"] = now
+        # At the latest: what the feed tells of late must not seem to have happened after what we did since.
+        columns["new_state_changed_at"] = min(now, change.at + CLOCKS_APART)
         if change.author is Author.OTHER or (
             change.author is None and not _may_be_our_close(rows[change.listing_id], change)
         ):

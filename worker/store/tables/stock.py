@@ -38,7 +38,7 @@ class ListingRow(Base):
     state_author: Mapped[Author | None]
     """Who changed its state last, as far as the feed told."""
     state_changed_at: Mapped[datetime | None]
-    """When we learnt of that change."""
+    """When that change happened, at the latest."""
     stock_kind: Mapped[StockKind]
     first_seen_at: Mapped[datetime]
 
