@@ -161,7 +161,16 @@ class Services:
             tracing=self.tracing,
         )
         self.importer = Importer(store, clock, self.intake)
-        self.fetcher = Fetcher(store, clock, self.intake, self.anomalies, self.accounts, self.channels, lease=lease)
+        self.fetcher = Fetcher(
+            store,
+            clock,
+            self.intake,
+            self.anomalies,
+            self.accounts,
+            self.channels,
+            lease=lease,
+            tracing=self.tracing,
+        )
         self.poller = Poller(
             store, clock, self.intake, self.anomalies, self.accounts, self.channels, hooked=self.hooked
         )
@@ -328,6 +337,7 @@ class Services:
         ):
             if end is not None:
                 end()
+        self.tracing.close()
         self.store.dispose()
 
 

@@ -42,13 +42,19 @@ Start = Callable[..., "Process"]
 class Process:
     """One `trueup` process, whose standard error is a file."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+        """`variables` are further ones of its environment."""
         self._log = folder / f"{arguments[0]}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", "from worker.cli import main; main()", *arguments],
                 cwd=Path(__file__).parents[2],
-                env={"ST_SECRET": "secret", "PATH": "/usr/bin:/bin", "TRUEUP_CONFIG": str(folder / "trueup.toml")},
+                env={
+                    "ST_SECRET": "secret",
+                    "PATH": "/usr/bin:/bin",
+                    "TRUEUP_CONFIG": str(folder / "trueup.toml"),
+                    **variables,
+                },
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
@@ -66,12 +72,12 @@ class Process:
             time.sleep(0.05)
         return found[found.re.groups]
 
-    def end(self) -> int:
+    def end(self, within_seconds: float = WITHIN_SECONDS) -> int:
         self._process.send_signal(signal.SIGTERM)
-        return self.wait()
+        return self.wait(within_seconds)
 
-    def wait(self) -> int:
-        return self._process.wait(WITHIN_SECONDS)
+    def wait(self, within_seconds: float = WITHIN_SECONDS) -> int:
+        return self._process.wait(within_seconds)
 
     def kill(self) -> None:
         if self._process.poll() is None:

@@ -20,6 +20,7 @@ from worker.intake.findings import failure_reason, parked_order
 from worker.intake.service import Intake, next_look
 from worker.store import StorageUnavailable, Store, Transaction
 from worker.store.tables import HoldScope
+from worker.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ class Fetcher:
         channels: Mapping[str, Channel],
         *,
         lease: timedelta,
+        tracing: Tracing | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -53,6 +55,7 @@ class Fetcher:
         self._accounts = accounts
         self._channels = channels
         self._lease = lease
+        self._tracing = tracing or Tracing()
 
     def drain(self, channel: str | None = None) -> int:
         """Fetch one batch, of one channel or of all; returns how many were tried. Safe to run several at once and to
@@ -91,7 +94,10 @@ class Fetcher:
             self._give_back(row, lease_until, self._clock.now() + RESTS, None)
             return
         try:
-            with self._accounts.calling(HoldScope.CHANNEL, row.channel):
+            with (
+                self._tracing.span("read order", row.correlation_id, channel=row.channel, order=row.order_id),
+                self._accounts.calling(HoldScope.CHANNEL, row.channel),
+            ):
                 snapshot = _later(order_of(row.channel, channel, row.order_id), row.fetched_at)
         except StorageUnavailable:
             raise

@@ -183,7 +183,7 @@ class Receiver:
         self, name: str, take: Callable[[Mapping[str, str], bytes], Receipt], headers: Mapping[str, str], body: bytes
     ) -> Incoming:
         correlation_id = bind_correlation(channel=name)
-        with self._tracing.span("receive webhook", correlation_id, channel=name, bytes=len(body)):
+        with self._tracing.first("receive webhook", correlation_id, channel=name, bytes=len(body)):
             receipt = take(headers, body)
         digest = hashlib.sha256(body).hexdigest()
         return Incoming(

@@ -23,9 +23,7 @@ second are read from the database when somebody asks: two receivers show the sam
   what to do; `promtool test rules` runs their tests beside them.
 - A dashboard for Grafana: [config/grafana/trueup.json](../config/grafana/trueup.json), which asks for its data source.
 
-**Traces.** `tracing.enabled` sends the way of each sale, from its webhook to the marketplace call, to wherever
-OpenTelemetry's standard variables say (`OTEL_EXPORTER_OTLP_ENDPOINT`); it needs `pip install 'trueup[tracing]'`. The
-trace's id is the correlation id of the log lines.
+The way of each sale, from its webhook to the marketplace call, is told by [traces](operations/traces.md).
 
 No label holds an id of a listing, an order or a delivery: their number has no bound. Counters end in `_total`; a
 histogram is `_bucket`, `_sum` and `_count`.
