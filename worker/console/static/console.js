@@ -18,3 +18,10 @@ async function refresh() {
 }
 
 setInterval(() => refresh().catch(() => {}), EVERY_MS);
+
+// A menu that the keys have left must not stand before what has the focus now.
+for (const menu of document.querySelectorAll("details.account")) {
+  menu.addEventListener("focusout", (event) => {
+    if (event.relatedTarget !== null && !menu.contains(event.relatedTarget)) menu.open = false;
+  });
+}
