@@ -25,6 +25,7 @@ from connectors.clock import Clock
 from connectors.deadline import seconds_left
 from connectors.errors import ConnectorError, OutcomeUnknown, RateLimited, Unavailable, Unreadable
 from connectors.transport import MAX_ANSWER_BYTES, AnswerTooLargeError, BoundedTransport, read_whole
+from connectors.turns import Lock
 
 __all__ = ["CallRecord", "Http", "Timeouts", "Toolbox", "excerpt", "parse_json", "retry_after_seconds"]
 
@@ -73,6 +74,8 @@ class Toolbox:
     """Used instead of the network; stays open when the connector is closed."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     on_call: Callable[[CallRecord], None] | None = None
+    lock: Lock = threading.Lock
+    """What makes one wait that holds a turn across calls; see `connectors.turns`."""
 
 
 class Http:

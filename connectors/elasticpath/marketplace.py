@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakValueDictionary
 
 from connectors.budget import Priority
 from connectors.checks import clocks
@@ -36,6 +34,7 @@ from connectors.elasticpath.settings import ElasticPathMarketplaceSettings
 from connectors.errors import NotFound, OutcomeUnknown, Rejected, StockMismatch, Unavailable, Unreadable
 from connectors.http import Toolbox
 from connectors.text import legible
+from connectors.turns import Turns
 
 ACCOUNT = "elasticpath"
 MULTI_LOCATION = {"EP-Inventories-Multi-Location": "true"}
@@ -62,8 +61,8 @@ class ElasticPathMarketplace:
         self._client = Client(settings, toolbox, account=ACCOUNT)
         self._multi_location = settings.inventory == "multi_location"
         self._headers = MULTI_LOCATION if self._multi_location else None
-        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
-        self._queueing = threading.Lock()
+        # Of two changes to one product made at once the vendor may lose one ("API contract").
+        self._turns = Turns(toolbox.lock)
 
     @property
     def calls(self) -> int:
@@ -103,7 +102,7 @@ class ElasticPathMarketplace:
         what = f"changing the stock of product {listing_id} from {seen} to {total}"
         if delta == 0 or total < 0 or max(total, abs(delta)) > MAX_QUANTITY:
             raise Rejected(f"{what} was not sent: it is never allowed", account=ACCOUNT, code="not_sent")
-        with self._turn(listing_id):
+        with self._turns.of(listing_id):
             try:
                 stock = self._stock(listing_id)
             except Unreadable as error:
@@ -185,14 +184,6 @@ class ElasticPathMarketplace:
 
     def _transaction_of(self, element: Any) -> Transaction:
         return history.transaction(resources.mapping(element, "data"), multi_location=self._multi_location)
-
-    def _turn(self, listing_id: str) -> threading.Lock:
-        """Held by whoever changes the product: of two changes made at once the vendor may lose one ("API contract")."""
-        with self._queueing:
-            turn = self._turns.get(listing_id)
-            if turn is None:
-                turn = self._turns[listing_id] = threading.Lock()
-            return turn
 
     # Listings
 
@@ -324,7 +315,7 @@ class ClosingMarketplace(ElasticPathMarketplace):
     def _set(self, listing_id: str, status: str, wanted: ListingState) -> None:
         what = f"setting product {listing_id} to {status}"
         body = {"data": {"type": "product", "id": listing_id, "attributes": {"status": status}}}
-        with self._turn(listing_id):
+        with self._turns.of(listing_id):
             try:
                 answer = self._client.write("PUT", _product(listing_id), body, what=what)
             except StockMismatch as error:

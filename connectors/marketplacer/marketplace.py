@@ -6,13 +6,11 @@ a sale between the read and the write is overwritten, and nobody is told. What `
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from weakref import WeakValueDictionary
 
 import structlog
 
@@ -42,6 +40,7 @@ from connectors.marketplacer.sales import Sales
 from connectors.marketplacer.settings import MarketplacerMarketplaceSettings
 from connectors.marketplacer.shelves import InventoryShelf, Place, Shelf, VariantShelf
 from connectors.text import is_storable, legible
+from connectors.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +69,8 @@ class MarketplacerMarketplace:
             else InventoryShelf(self._client, self._catalogue, settings.seller_id)
         )
         self._sales = Sales(self._client, settings.identity, by_seller=not single_seller)
-        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
-        self._queueing = threading.Lock()
+        # Two overlapping writes would each overwrite the other.
+        self._turns = Turns(toolbox.lock)
 
     @property
     def calls(self) -> int:
@@ -104,7 +103,7 @@ class MarketplacerMarketplace:
         what = f"setting the stock of {listing_id} from {seen} to {total}"
         if delta == 0 or total < 0 or max(total, abs(delta)) > MAX_QUANTITY:
             raise Rejected(f"{what} was not sent: it is never allowed", account=ACCOUNT, code="not_sent")
-        with self._turn(listing_id):
+        with self._turns.of(listing_id):
             try:
                 return self._catalogue.at(
                     place.key, lambda variant_id: self._set(variant_id, place, seen, total, what=what)
@@ -165,16 +164,6 @@ class MarketplacerMarketplace:
         if place is None:
             raise NotFound(f"{listing_id} names no listing that this key can reach", account=ACCOUNT)
         return place
-
-    @contextmanager
-    def _turn(self, listing_id: str) -> Iterator[None]:
-        """Held by whoever writes: two overlapping writes would each overwrite the other."""
-        with self._queueing:
-            turn = self._turns.get(listing_id)
-            if turn is None:
-                turn = self._turns[listing_id] = threading.Lock()
-        with turn:
-            yield
 
     # Listings
 

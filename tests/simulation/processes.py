@@ -20,7 +20,7 @@ from connectors.registry import connector
 from tests.simulation.broker import Bell, Broker, Message
 from tests.simulation.database import SimulatedStore
 from tests.simulation.network import Answer, Network, ask
-from tests.simulation.scheduler import Process, ProcessClock, Scheduler, SideBySide
+from tests.simulation.scheduler import ParkingLock, Process, ProcessClock, Scheduler, SideBySide
 from worker.intake.inbox import Incoming
 from worker.services import Services
 from worker.store import StorageUnavailable
@@ -76,7 +76,11 @@ class Surroundings:
         """Fresh rooms and connections for one life of a process."""
         clock, random = ProcessClock(self.scheduler, process), Random(self.random.getrandbits(64))
         toolbox = Toolbox(
-            clock=clock, budgets=Patience(clock), random=random, transport=self.network.transport(process)
+            clock=clock,
+            budgets=Patience(clock),
+            random=random,
+            transport=self.network.transport(process),
+            lock=lambda: ParkingLock(self.scheduler),
         )
         return Services(
             self.settings,

@@ -19,6 +19,9 @@ from greenlet import getcurrent, greenlet
 
 from connectors.sandbox.clock import VirtualClock
 
+LOOKS_AGAIN_SECONDS = 0.05
+"""How often a parked waiter looks whether a lock is free."""
+
 
 class Crashed(SystemExit):
     """The process of this task is dead: nothing of it may run on."""
@@ -223,6 +226,22 @@ class SideBySide(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Nothing to end."""
+
+
+class ParkingLock:
+    """A lock whose waiter parks instead of blocking the thread."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._held = False
+
+    def __enter__(self) -> None:
+        while self._held:
+            self._scheduler.sleep(LOOKS_AGAIN_SECONDS)
+        self._held = True
+
+    def __exit__(self, *exception: object) -> None:
+        self._held = False
 
 
 class _Parking(Future[Any]):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from connectors.sandbox.clock import VirtualClock
 from tests.simulation.books import Books, SoldLine
 from tests.simulation.scenario import Scenario, make
-from tests.simulation.scheduler import Process, Scheduler, SideBySide
+from tests.simulation.scheduler import ParkingLock, Process, Scheduler, SideBySide
 from tests.simulation.shrink import shrink
 
 
@@ -84,6 +84,23 @@ def test_what_an_executor_runs_are_tasks_of_the_same_process() -> None:
     scheduler.spawn(process, lambda: results.extend(executor.map(wait, (3.0, 1.0, 2.0))))
     scheduler.run_until(10.0)
     assert results == [3.0, 1.0, 2.0]
+
+
+def test_who_waits_for_a_lock_parks_until_it_is_free() -> None:
+    scheduler = Scheduler(VirtualClock())
+    process, lock = Process("p"), ParkingLock(scheduler)
+    order: list[str] = []
+
+    def hold(name: str) -> None:
+        with lock:
+            order.append(f"{name} in")
+            scheduler.sleep(2)
+            order.append(f"{name} out")
+
+    scheduler.spawn(process, lambda: hold("first"))
+    scheduler.spawn(process, lambda: hold("second"))
+    scheduler.run_until(10.0)
+    assert order == ["first in", "first out", "second in", "second out"]
 
 
 def test_the_books_count_a_line_for_what_its_sku_was_linked_to_when_it_was_placed() -> None:
