@@ -201,6 +201,61 @@ def test_a_write_executed_late_over_a_newer_number_is_told(world: World) -> None
     assert world.anomalies() == ["unexplained-total"]
 
 
+def test_a_write_executed_late_whose_sale_was_taken_back_meanwhile_is_told(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    world.pass_time(5)
+    world.sell("1", {"A": 0}, placed_at=order.placed_at)
+    settle_down(world, 4)
+    assert (world.operations(), world.total()) == ([("absent", 10, 7)], 10)
+    [execute] = world.marketplace.late
+    execute()
+    settle_down(world)
+    assert (world.total(), world.anomalies()) == (7, ["unexplained-total"])
+
+
+def test_a_write_taken_for_executed_because_of_a_sale_that_looks_alike_is_told_when_it_is_executed_late(
+    world: World,
+) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.marketplace.buy("L", 3)
+    settle_down(world, 2)
+    world.sell("2", {"A": 7})
+    settle_down(world, 3)
+    assert (world.operations(), world.total()) == ([("applied", 10, 7), ("applied", 7, 0)], 0)
+    [execute] = world.marketplace.late
+    execute()
+    settle_down(world)
+    assert world.total() == 7
+    assert "unexplained-total" in world.anomalies()
+
+
+def test_a_write_that_slept_and_was_answered_after_another_had_overtaken_it_is_told(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+
+    def sleep() -> None:
+        world.pass_time(120)
+        world.reconcile()
+        world.sell("2", {"A": 2})
+        world.reconcile()
+        assert world.total() == 5
+
+    slip_in(world, sleep)
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    assert world.total() == 7
+    settle_down(world)
+    assert "unexplained-total" in world.anomalies()
+
+
 def test_stock_that_a_sweep_shows_at_zero_is_looked_at_long_before_closing_is_due(world: World) -> None:
     world.listing(total=1)
     world.link()

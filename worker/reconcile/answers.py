@@ -128,6 +128,8 @@ class Answers:
             ended += settled
             if from_states is others:
                 record.known += [row.listing_id for row in settled]
+                if answered:
+                    self._settler.doubt_late_answers_in(transaction, settled)
         return ended
 
     def _record_failure(self, transaction: Transaction, item: Item, error: Exception, record: Record) -> None:

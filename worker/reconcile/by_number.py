@@ -29,13 +29,35 @@ def judge_by_number(
 
 
 def suspected_late(writes: Sequence[Any], total: int) -> str | None:
-    """Why a write may have been executed late, putting back what was taken since: not the number of our last write is
-    there, but the very one of an earlier that was taken for absent. `writes`: stock writes, newest first.
+    """Why a write may have been executed late: not the number of our last write is there, but the very one of another
+    that no answer proves. `writes`: stock writes, newest first.
+
+    An older one would have put back what was taken since. A newer one that was taken for absent would have taken its
+    units all the same; a sale of that size looks alike, and who looks at the marketplace's sales can tell.
     """
     last = next((row for row in writes if row.state is OperationState.APPLIED), None)
-    if last is None or last.new_total == total:
+    if last is not None and last.new_total == total:
         return None
+    there = f"{total} is there" if last is None else f"{total} is there, not {last.new_total}"
     for row in writes:
-        if row.state is OperationState.ABSENT and row.new_total == total and row.id < last.id:
-            return f"{total} is there, not {last.new_total}: the number of operation {row.id}, taken for absent"
+        absent = row.state is OperationState.ABSENT
+        unproved = row.state is OperationState.APPLIED and not row.answered
+        if row.new_total != total or not (absent or unproved):
+            continue
+        return (
+            f"{there}: the number of operation {row.id}, {'taken for absent' if absent else 'which no answer proves'}"
+        )
+    return None
+
+
+def overtaken(answered: Any, writes: Sequence[Any]) -> str | None:
+    """Why a write whose answer came late may have been set over another one's number: that was planned after it, and
+    answered before. `writes`: as above.
+    """
+    for row in writes:
+        if row.id > answered.id and row.state is OperationState.APPLIED:
+            return (
+                f"operation {answered.id} was answered after operation {row.id} had set {row.new_total}, and may have"
+                f" set {answered.new_total} over that"
+            )
     return None

@@ -253,7 +253,7 @@ def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
 def stock_writes_since(transaction: Transaction, listing_id: str, prepared_after: datetime) -> Sequence[AnyRow]:
     """Of one listing, newest first."""
     return transaction.execute(
-        select(Operation.id, Operation.state, Operation.new_total)
+        select(Operation.id, Operation.state, Operation.new_total, Operation.answered)
         .where(
             Operation.listing_id == listing_id,
             Operation.kind == OperationKind.STOCK,
@@ -264,7 +264,10 @@ def stock_writes_since(transaction: Transaction, listing_id: str, prepared_after
 
 
 def may_be_late(transaction: Transaction, listing_ids: Collection[str], prepared_after: datetime) -> set[str]:
-    """Of these listings, those with a stock write since then that was taken for absent: it may be executed yet."""
+    """Of these listings, those with a stock write since then that may be executed yet: it was taken for absent, or for
+    applied without any proof.
+    """
+    unproved = and_(Operation.state == OperationState.APPLIED, ~Operation.answered)
     found: set[str] = set()
     for chunk in in_chunks(listing_ids):
         found.update(
@@ -272,7 +275,7 @@ def may_be_late(transaction: Transaction, listing_ids: Collection[str], prepared
                 select(Operation.listing_id)
                 .where(
                     Operation.listing_id.in_(chunk),
-                    Operation.state == OperationState.ABSENT,
+                    or_(Operation.state == OperationState.ABSENT, unproved),
                     ~Operation.claimed,
                     Operation.kind == OperationKind.STOCK,
                     Operation.prepared_at > prepared_after,

@@ -19,7 +19,7 @@ from worker.alerts import Anomalies, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import Holds
 from worker.reconcile import adjustments, findings, repository
-from worker.reconcile.by_number import judge_by_number, suspected_late
+from worker.reconcile.by_number import judge_by_number, overtaken, suspected_late
 from worker.reconcile.evidence import Evidence as LogEvidence
 from worker.reconcile.evidence import Verdict, examine
 from worker.reconcile.logs import (
@@ -261,6 +261,18 @@ class Settler:
         )
         self.known_in(transaction, [listing.listing_id])
         return False
+
+    def doubt_late_answers_in(self, transaction: Transaction, answered: Sequence[Any]) -> None:
+        """These stock writes were answered after they had been given up. Where a write sets a number whatever is there,
+        one that another overtook has undone that one's: a person compares (P4).
+        """
+        if self._marketplace.guard is not Guard.ABSOLUTE:
+            return
+        for row in answered:
+            writes = repository.stock_writes_since(transaction, row.listing_id, self._clock.now() - LATE_FOR)
+            reason = overtaken(row, writes)
+            if reason is not None:
+                self._anomalies.open_in(transaction, [findings.unexplained_total(row.listing_id, reason)])
 
     def _log_does_not_meet(
         self,
