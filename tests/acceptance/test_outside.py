@@ -274,7 +274,7 @@ def test_its_sales_are_taken_by_polling_and_by_webhook(outside: Outside, vendors
     assert said["access"] == "the orders of corner can be read"
     assert said["registrations"].startswith("3 topics to http://127.0.0.1:")
     with outside.serving("run", "--config", str(vendors.config), **vendors.secrets):
-        until(lambda: answers(f"http://127.0.0.1:{vendors.port}/healthz"), "trueup run receives")
+        until(lambda: answers(f"http://127.0.0.1:{vendors.port}/readyz"), "trueup run is ready to receive")
         # The next poll is a day away: what is taken now came by webhook.
         order_id = vendors.sell(5)
         until(lambda: vendors.stock(listing_id) == 12, "a sale told by webhook is taken")
