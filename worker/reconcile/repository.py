@@ -328,9 +328,26 @@ def settle(
     return rows
 
 
-def _carry_out(transaction: Transaction, operation_ids: Sequence[int], now: datetime) -> None:
+def undo(transaction: Transaction, operation_ids: Collection[int], *, now: datetime, reason: str) -> None:
+    """Take back what applied operations have moved: another one has overwritten them. Each once."""
+    undone = settle(
+        transaction,
+        operation_ids,
+        OperationState.REJECTED,
+        now=now,
+        from_states=(OperationState.APPLIED,),
+        answered=True,
+        outcome=reason,
+    )
+    if undone:
+        _carry_out(transaction, [row.id for row in undone], now, times=-1, note=reason)
+
+
+def _carry_out(
+    transaction: Transaction, operation_ids: Sequence[int], now: datetime, *, times: int = 1, note: str | None = None
+) -> None:
     units = (
-        select(OperationPair.pair_id, func.sum(OperationPair.units).cast(BigInteger).label("units"))
+        select(OperationPair.pair_id, (times * func.sum(OperationPair.units)).cast(BigInteger).label("units"))
         .where(OperationPair.operation_id.in_(operation_ids))
         .group_by(OperationPair.pair_id)
         .subquery()
@@ -338,14 +355,15 @@ def _carry_out(transaction: Transaction, operation_ids: Sequence[int], now: date
     transaction.execute(update(Pair).where(Pair.id == units.c.pair_id).values(applied=Pair.applied + units.c.units))
     transaction.execute(
         insert(JournalEntry).from_select(
-            ["at", "listing_id", "pair_id", "kind", "units", "operation_id"],
+            ["at", "listing_id", "pair_id", "kind", "units", "operation_id", "note"],
             select(
                 literal(now, JournalEntry.at.type),
                 Operation.listing_id,
                 OperationPair.pair_id,
                 literal(JournalKind.APPLIED, JournalEntry.kind.type),
-                OperationPair.units,
+                times * OperationPair.units,
                 Operation.id,
+                literal(note, JournalEntry.note.type),
             )
             .join(Operation, Operation.id == OperationPair.operation_id)
             .where(OperationPair.operation_id.in_(operation_ids)),
