@@ -12,7 +12,7 @@ from tests.doubles import AbsoluteMarketplace
 from tests.world import World
 from worker.reconcile.decide import Decisions
 from worker.store import Store
-from worker.store.tables import Anomaly, ListingRow, Operation
+from worker.store.tables import Anomaly, HoldReason, HoldScope, ListingRow, Operation
 
 
 @pytest.fixture
@@ -213,6 +213,24 @@ def test_a_write_executed_late_whose_sale_was_taken_back_meanwhile_is_told(world
     assert (world.operations(), world.total()) == ([("absent", 10, 7)], 10)
     [execute] = world.marketplace.late
     execute()
+    settle_down(world)
+    assert (world.total(), world.anomalies()) == (7, ["unexplained-total"])
+
+
+def test_a_write_executed_late_while_nobody_looked_for_days_is_told(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    world.pass_time(5)
+    world.sell("1", {"A": 0}, placed_at=order.placed_at)
+    settle_down(world, 4)
+    world.services.holds.place(HoldReason.PAUSED, HoldScope.MARKETPLACE, "marketplace", "by hand")
+    [execute] = world.marketplace.late
+    execute()
+    world.pass_time(3 * 86400)
+    world.services.holds.lift(HoldScope.MARKETPLACE, "marketplace", by="ada")
     settle_down(world)
     assert (world.total(), world.anomalies()) == (7, ["unexplained-total"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, insert, literal, or_, select, update
@@ -13,6 +13,8 @@ from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_rows, next_keys, table_of
 from worker.store.tables import (
     UNSETTLED,
+    Hold,
+    HoldScope,
     JournalEntry,
     JournalKind,
     ListingRow,
@@ -261,6 +263,18 @@ def stock_writes_since(transaction: Transaction, listing_id: str, prepared_after
         )
         .order_by(Operation.id.desc())
     ).all()
+
+
+def late_since(transaction: Transaction, now: datetime, late_for: timedelta) -> datetime:
+    """Writes without a proof that were prepared since then may have been executed late, and not been seen yet: so long
+    ago, and as long again before the marketplace was held, if it has been since, for then nobody looked.
+    """
+    held = transaction.scalar(
+        select(func.min(Hold.since)).where(
+            Hold.scope == HoldScope.MARKETPLACE, or_(Hold.lifted_at.is_(None), Hold.lifted_at > now - late_for)
+        )
+    )
+    return min(now, held or now) - late_for
 
 
 def may_be_late(transaction: Transaction, listing_ids: Collection[str], prepared_after: datetime) -> set[str]:

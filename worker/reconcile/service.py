@@ -182,7 +182,7 @@ class Reconciler:
         reading = [item for item in items if item.read and not item.look]
         if reading:
             with self._store.read() as transaction:
-                since = self._clock.now() - LATE_FOR
+                since = repository.late_since(transaction, self._clock.now(), LATE_FOR)
                 late = repository.may_be_late(transaction, [item.listing_id for item in reading], since)
             for item in reading:
                 item.look = item.listing_id in late

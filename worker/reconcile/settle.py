@@ -246,7 +246,8 @@ class Settler:
         now = self._clock.now()
         total = listing.stock.total
         if operation is None:
-            writes = repository.stock_writes_since(transaction, listing.listing_id, now - LATE_FOR)
+            since = repository.late_since(transaction, now, LATE_FOR)
+            writes = repository.stock_writes_since(transaction, listing.listing_id, since)
             reason = suspected_late(writes, total)
             if reason is not None:
                 self._anomalies.open_in(transaction, [findings.unexplained_total(listing.listing_id, reason)])
@@ -269,8 +270,9 @@ class Settler:
         if self._marketplace.guard is not Guard.ABSOLUTE:
             return
         now = self._clock.now()
+        since = repository.late_since(transaction, now, LATE_FOR)
         for row in answered:
-            writes = repository.stock_writes_since(transaction, row.listing_id, now - LATE_FOR)
+            writes = repository.stock_writes_since(transaction, row.listing_id, since)
             lost = overtaken(row, writes)
             if lost:
                 repository.undo(transaction, lost, now=now, reason=f"overwritten by operation {row.id}")
