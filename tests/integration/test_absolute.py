@@ -12,7 +12,7 @@ from tests.doubles import AbsoluteMarketplace
 from tests.world import World
 from worker.reconcile.decide import Decisions
 from worker.store import Store
-from worker.store.tables import Anomaly, ListingRow, Operation
+from worker.store.tables import Anomaly, HoldReason, HoldScope, ListingRow, Operation
 
 
 @pytest.fixture
@@ -217,6 +217,24 @@ def test_a_write_executed_late_whose_sale_was_taken_back_meanwhile_is_told(world
     assert (world.total(), world.anomalies()) == (7, ["unexplained-total"])
 
 
+def test_a_write_executed_late_while_nobody_looked_for_days_is_told(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    world.pass_time(5)
+    world.sell("1", {"A": 0}, placed_at=order.placed_at)
+    settle_down(world, 4)
+    world.services.holds.place(HoldReason.PAUSED, HoldScope.MARKETPLACE, "marketplace", "by hand")
+    [execute] = world.marketplace.late
+    execute()
+    world.pass_time(3 * 86400)
+    world.services.holds.lift(HoldScope.MARKETPLACE, "marketplace", by="ada")
+    settle_down(world)
+    assert (world.total(), world.anomalies()) == (7, ["unexplained-total"])
+
+
 def test_a_write_taken_for_executed_because_of_a_sale_that_looks_alike_is_told_when_it_is_executed_late(
     world: World,
 ) -> None:
@@ -237,7 +255,27 @@ def test_a_write_taken_for_executed_because_of_a_sale_that_looks_alike_is_told_w
     assert "unexplained-total" in world.anomalies()
 
 
-def test_a_write_that_slept_and_was_answered_after_another_had_overtaken_it_is_told(world: World) -> None:
+def test_an_edit_from_before_a_write_that_was_never_sent_is_not_taken_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What trueup holds is older than the edit, and the process is killed before it sends."""
+    world.listing(total=10)
+    world.link()
+    world.marketplace.edit("L", -3)
+    world.sell("1", {"A": 3})
+
+    def killed(*_arguments: object, **_more: object) -> None:
+        monkeypatch.undo()
+        raise SystemExit
+
+    monkeypatch.setattr(world.marketplace, "adjust", killed)
+    with pytest.raises(SystemExit):
+        world.reconcile()
+    settle_down(world)
+    assert (world.total(), world.pairs()) == (4, [("A", 3, 3, 0)])
+
+
+def test_a_write_that_slept_undoes_what_was_written_meanwhile_which_is_written_again_and_told(world: World) -> None:
     world.listing(total=10)
     world.link()
 
@@ -251,9 +289,11 @@ def test_a_write_that_slept_and_was_answered_after_another_had_overtaken_it_is_t
     slip_in(world, sleep)
     world.sell("1", {"A": 3})
     world.reconcile()
-    assert world.total() == 7
     settle_down(world)
+    assert world.marketplace.own_net("L") == 5
+    assert (world.total(), world.pairs()) == (5, [("A", 3, 3, 0), ("A", 2, 2, 0)])
     assert "unexplained-total" in world.anomalies()
+    world.assert_p1()
 
 
 def test_stock_that_a_sweep_shows_at_zero_is_looked_at_long_before_closing_is_due(world: World) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectors.contract import Evidence
+from connectors.contract import Evidence, Listing
 from connectors.errors import Unavailable
 from connectors.sandbox.log import Origin, Shown
 from tests.doubles import OURS, AbsoluteMarketplace, RelativeMarketplace
@@ -285,6 +285,36 @@ def test_the_audit_writes_no_stock(world: World) -> None:
     assert (world.total(), world.marketplace.count("adjust")) == (before, writes)
 
 
+def test_what_happens_while_an_account_is_opened_does_not_open_it_at_a_wrong_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10, then 7, and 10 again once the log was read: as if the 10 that it was met with were from behind the 7."""
+    world.marketplace.add("L", 10)
+    world.pass_time(120)
+    world.follow()
+    world.services.sweeper.sweep()
+    world.pass_time(1)
+    world.link()
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.follow()
+    world.pass_time(LONGER_THAN_PATIENCE)
+    read = world.marketplace.listing
+
+    def meddled(listing_id: str) -> Listing:
+        monkeypatch.undo()
+        world.marketplace.edit("L", 3)
+        return read(listing_id)
+
+    monkeypatch.setattr(world.marketplace, "listing", meddled)
+    audit(world)
+    world.follow()
+    world.pass_time(LONGER_THAN_PATIENCE)
+    audit(world)
+    assert (proof(world).opening_total, units(world)) == (10, {"ours": -3, "provider": 3})
+    assert world.anomalies() == []
+
+
 # --- what it costs ----------------------------------------------------------------------------------------------
 
 
@@ -319,7 +349,8 @@ def test_a_listing_of_which_nothing_was_ever_heard_is_not_called_for(world: Worl
     assert proof(world).state is ProofState.PROVED
     world.marketplace.edit("L", -1)
     world.pass_time(LONGER_THAN_PATIENCE)
-    assert called(world, lambda: audit(world)) == 2
+    # Its account is opened: the log is read before the number and after it.
+    assert called(world, lambda: audit(world)) == 3
     assert (proof(world).opening_total, units(world)) == (10, {"provider": -1})
 
 

@@ -170,3 +170,23 @@ def test_a_move_by_a_person_days_later_is_not_taken_for_it(anonymous: World) -> 
     settle_down(world, 5)
     assert [state for state, *_ in world.operations()] == ["absent", "applied"]
     assert world.anomalies() == []
+
+
+def test_a_write_that_slept_and_took_its_units_after_another_had_is_evened_out_at_once(anonymous: World) -> None:
+    """Nothing but its answer tells of it."""
+    world = anonymous
+    world.listing(total=10)
+    world.link()
+
+    def sleep() -> None:
+        world.pass_time(120)
+        world.reconcile()
+        world.pass_time(120)
+        world.reconcile()
+        assert world.total() == 7
+
+    slip_in(world, sleep)
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.reconcile()
+    assert (world.total(), world.pairs()) == (7, [("A", 3, 3, 0)])

@@ -83,19 +83,19 @@ class Case:
 
     def moved_meanwhile(self, log: LogRead, again: LogRead) -> bool:
         """Whether its account cannot be opened now, because it moved between the two looks."""
-        return self._opens_by_log(log) and len(log.entries) != len(again.entries)
+        return self.base is None and len(log.entries) != len(again.entries)
 
     def is_led_to(self, log: LogRead, listing: Listing) -> bool:
-        """Whether the log leads from the base to the number, without a second look. Where the account opens with what
-        the log leads to, only the second look can tell that nothing happened in between.
+        """Whether the log leads from the base to the number, without a second look. Where the account is opened, with
+        what the log leads to or at whatever place of it fits, only the second look can tell that nothing happened in
+        between.
         """
         if listing.stock.kind is not StockKind.COUNTED:
             return True
-        if self._opens_by_log(log):
+        if self.base is None:
             return False
-        base, _ = self.begun(log, log.entries, listing.stock.total)
-        moved = sum(entry.quantity for entry in rules.since_base(base, log.entries))
-        return base.total + moved == listing.stock.total
+        moved = sum(entry.quantity for entry in rules.since_base(self.base, log.entries))
+        return self.base.total + moved == listing.stock.total
 
 
 @dataclass(frozen=True, slots=True)

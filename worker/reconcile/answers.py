@@ -128,8 +128,11 @@ class Answers:
             ended += settled
             if from_states is others:
                 record.known += [row.listing_id for row in settled]
+                for row in settled:
+                    # What was planned meanwhile knew nothing of it, and where there is no feed nobody else would tell.
+                    record.listing(row.listing_id, next_attempt_at=self._clock.now())
                 if answered:
-                    self._settler.doubt_late_answers_in(transaction, settled)
+                    self._settler.late_answers_in(transaction, settled)
         return ended
 
     def _record_failure(self, transaction: Transaction, item: Item, error: Exception, record: Record) -> None:

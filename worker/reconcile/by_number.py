@@ -50,14 +50,8 @@ def suspected_late(writes: Sequence[Any], total: int) -> str | None:
     return None
 
 
-def overtaken(answered: Any, writes: Sequence[Any]) -> str | None:
-    """Why a write whose answer came late may have been set over another one's number: that was planned after it, and
-    answered before. `writes`: as above.
+def overtaken(answered: Any, writes: Sequence[Any]) -> Sequence[int]:
+    """The writes that one whose answer came late has overwritten: planned after it, and executed before, since it reads
+    the number right before it sets its own. `writes`: as above.
     """
-    for row in writes:
-        if row.id > answered.id and row.state is OperationState.APPLIED:
-            return (
-                f"operation {answered.id} was answered after operation {row.id} had set {row.new_total}, and may have"
-                f" set {answered.new_total} over that"
-            )
-    return None
+    return [row.id for row in writes if row.id > answered.id and row.state is OperationState.APPLIED]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, insert, literal, or_, select, update
@@ -13,6 +13,8 @@ from worker.store import AnyRow, Transaction
 from worker.store.bulk import in_chunks, insert_rows, next_keys, table_of
 from worker.store.tables import (
     UNSETTLED,
+    Hold,
+    HoldScope,
     JournalEntry,
     JournalKind,
     ListingRow,
@@ -263,6 +265,18 @@ def stock_writes_since(transaction: Transaction, listing_id: str, prepared_after
     ).all()
 
 
+def late_since(transaction: Transaction, now: datetime, late_for: timedelta) -> datetime:
+    """Writes without a proof that were prepared since then may have been executed late, and not been seen yet: so long
+    ago, and as long again before the marketplace was held, if it has been since, for then nobody looked.
+    """
+    held = transaction.scalar(
+        select(func.min(Hold.since)).where(
+            Hold.scope == HoldScope.MARKETPLACE, or_(Hold.lifted_at.is_(None), Hold.lifted_at > now - late_for)
+        )
+    )
+    return min(now, held or now) - late_for
+
+
 def may_be_late(transaction: Transaction, listing_ids: Collection[str], prepared_after: datetime) -> set[str]:
     """Of these listings, those with a stock write since then that may be executed yet: it was taken for absent, or for
     applied without any proof.
@@ -328,9 +342,26 @@ def settle(
     return rows
 
 
-def _carry_out(transaction: Transaction, operation_ids: Sequence[int], now: datetime) -> None:
+def undo(transaction: Transaction, operation_ids: Collection[int], *, now: datetime, reason: str) -> None:
+    """Take back what applied operations have moved: another one has overwritten them. Each once."""
+    undone = settle(
+        transaction,
+        operation_ids,
+        OperationState.REJECTED,
+        now=now,
+        from_states=(OperationState.APPLIED,),
+        answered=True,
+        outcome=reason,
+    )
+    if undone:
+        _carry_out(transaction, [row.id for row in undone], now, times=-1, note=reason)
+
+
+def _carry_out(
+    transaction: Transaction, operation_ids: Sequence[int], now: datetime, *, times: int = 1, note: str | None = None
+) -> None:
     units = (
-        select(OperationPair.pair_id, func.sum(OperationPair.units).cast(BigInteger).label("units"))
+        select(OperationPair.pair_id, (times * func.sum(OperationPair.units)).cast(BigInteger).label("units"))
         .where(OperationPair.operation_id.in_(operation_ids))
         .group_by(OperationPair.pair_id)
         .subquery()
@@ -338,14 +369,15 @@ def _carry_out(transaction: Transaction, operation_ids: Sequence[int], now: date
     transaction.execute(update(Pair).where(Pair.id == units.c.pair_id).values(applied=Pair.applied + units.c.units))
     transaction.execute(
         insert(JournalEntry).from_select(
-            ["at", "listing_id", "pair_id", "kind", "units", "operation_id"],
+            ["at", "listing_id", "pair_id", "kind", "units", "operation_id", "note"],
             select(
                 literal(now, JournalEntry.at.type),
                 Operation.listing_id,
                 OperationPair.pair_id,
                 literal(JournalKind.APPLIED, JournalEntry.kind.type),
-                OperationPair.units,
+                times * OperationPair.units,
                 Operation.id,
+                literal(note, JournalEntry.note.type),
             )
             .join(Operation, Operation.id == OperationPair.operation_id)
             .where(OperationPair.operation_id.in_(operation_ids)),

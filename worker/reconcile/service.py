@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 
 from connectors.clock import Clock
-from connectors.contract import Adjusted, Listing, Marketplace, StockKind
+from connectors.contract import Adjusted, Guard, Listing, Marketplace, StockKind
 from connectors.errors import (
     Unavailable,
 )
@@ -87,6 +87,9 @@ class Reconciler:
         self._policy = policy
         self._name = marketplace_name
         self._tracing = tracing or Tracing()
+        # What becomes of a write that sets a number is judged by the number alone: the one from before it must have
+        # been there, or an older edit would look like the write of a process that was killed before it sent it.
+        self._reads_first = marketplace.guard is Guard.ABSOLUTE
         self._planner = Planner(clock, anomalies)
         self.counts = Counts()
         self._answers = Answers(store, clock, settler, anomalies, self._planner, self.counts, jitter)
@@ -150,7 +153,7 @@ class Reconciler:
                 item.done, item.again_at = True, now + timedelta(seconds=5)
             item.unsettled = operation is not None
             item.look = row.doubted or item.unsettled
-            item.read = row.total is None or row.stock_kind is not StockKind.COUNTED
+            item.read = row.total is None or row.stock_kind is not StockKind.COUNTED or self._reads_first
             items.append(item)
         return items
 
@@ -179,7 +182,7 @@ class Reconciler:
         reading = [item for item in items if item.read and not item.look]
         if reading:
             with self._store.read() as transaction:
-                since = self._clock.now() - LATE_FOR
+                since = repository.late_since(transaction, self._clock.now(), LATE_FOR)
                 late = repository.may_be_late(transaction, [item.listing_id for item in reading], since)
             for item in reading:
                 item.look = item.listing_id in late

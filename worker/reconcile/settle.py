@@ -246,7 +246,8 @@ class Settler:
         now = self._clock.now()
         total = listing.stock.total
         if operation is None:
-            writes = repository.stock_writes_since(transaction, listing.listing_id, now - LATE_FOR)
+            since = repository.late_since(transaction, now, LATE_FOR)
+            writes = repository.stock_writes_since(transaction, listing.listing_id, since)
             reason = suspected_late(writes, total)
             if reason is not None:
                 self._anomalies.open_in(transaction, [findings.unexplained_total(listing.listing_id, reason)])
@@ -262,16 +263,20 @@ class Settler:
         self.known_in(transaction, [listing.listing_id])
         return False
 
-    def doubt_late_answers_in(self, transaction: Transaction, answered: Sequence[Any]) -> None:
-        """These stock writes were answered after they had been given up. Where a write sets a number whatever is there,
-        one that another overtook has undone that one's: a person compares (P4).
+    def late_answers_in(self, transaction: Transaction, answered: Sequence[Any]) -> None:
+        """These stock writes were answered after they had been given up. One that sets a number has undone whatever
+        was written meanwhile, which is due again, and what was sold meanwhile, so that a person compares (P4).
         """
         if self._marketplace.guard is not Guard.ABSOLUTE:
             return
+        now = self._clock.now()
+        since = repository.late_since(transaction, now, LATE_FOR)
         for row in answered:
-            writes = repository.stock_writes_since(transaction, row.listing_id, self._clock.now() - LATE_FOR)
-            reason = overtaken(row, writes)
-            if reason is not None:
+            writes = repository.stock_writes_since(transaction, row.listing_id, since)
+            lost = overtaken(row, writes)
+            if lost:
+                repository.undo(transaction, lost, now=now, reason=f"overwritten by operation {row.id}")
+                reason = f"operation {row.id} was answered late, and has overwritten what was written since"
                 self._anomalies.open_in(transaction, [findings.unexplained_total(row.listing_id, reason)])
 
     def _log_does_not_meet(

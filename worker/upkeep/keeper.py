@@ -217,7 +217,8 @@ class Keeper:
         """Keep the reads, draw what follows from them, and write down the closings and openings to be sent."""
         now = self._clock.now()
         rows = repository.lock(transaction, set().union(*(look.concerned for look in looks)))
-        late = operations.may_be_late(transaction, [look.listing_id for look in looks], now - LATE_FOR)
+        since = operations.late_since(transaction, now, LATE_FOR)
+        late = operations.may_be_late(transaction, [look.listing_id for look in looks], since)
         closings = operations.last_closings(transaction, [look.listing_id for look in looks if is_unsold(look.listing)])
         updates, well, intents, unsold = [], [], {}, []
         for look in looks:

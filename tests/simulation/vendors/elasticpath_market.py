@@ -49,6 +49,8 @@ class ElasticPathMarket(Market):
         self._tokens: Any = self.app.state.tokens
         self._purchases: dict[int, tuple[str, str]] = {}
         """Number of the event's purchase -> order, and the product it is about."""
+        self._shipped: set[str] = set()
+        """Products of orders that were fulfilled: these stores write no transaction for that."""
         self._sole_writer = False
 
     @property
@@ -154,6 +156,8 @@ class ElasticPathMarket(Market):
             self._orders.step(found[0], name)
         except ApiError as error:
             return error.title
+        if name == "fulfil":
+            self._shipped.add(found[1])
         return "done"
 
     def edit(self, event: EditStock) -> str:
@@ -168,6 +172,9 @@ class ElasticPathMarket(Market):
                 self.uncounted[product_id] = self._clock.monotonic()
             elif event.edit is Edit.UNDEFINED:
                 return "does not happen here"
+            elif product_id in self._shipped and self._sets(event):
+                # How much was allocated then stands nowhere, nor so by how much the number moved what is available.
+                return "does not happen here"
             elif before is None:
                 self._inventory.create(product_id, {self.location: event.units}, PERSON)
             else:
@@ -180,12 +187,15 @@ class ElasticPathMarket(Market):
         wanted = {Edit.ADD: present + event.units, Edit.REMOVE: present - event.units, Edit.SET: event.units}[
             event.edit
         ]
-        if event.edit is Edit.SET or self._sole_writer:
+        if self._sets(event):
             allocated = self._position(product_id).allocated
             self._inventory.act(product_id, "set", max(0, wanted) + allocated, self.location, PERSON)
             return
         action = "increment" if event.edit is Edit.ADD else "decrement"
         self._inventory.act(product_id, action, event.units, self.location, PERSON)
+
+    def _sets(self, event: EditStock) -> bool:
+        return event.edit is Edit.SET or self._sole_writer
 
     def turn(self, event: TurnListing) -> str:
         product_id = self.ids[event.listing]
