@@ -275,6 +275,43 @@ def test_an_edit_from_before_a_write_that_was_never_sent_is_not_taken_for_it(
     assert (world.total(), world.pairs()) == (4, [("A", 3, 3, 0)])
 
 
+@pytest.mark.parametrize("sold", [0, 1])
+def test_a_write_executed_late_while_a_person_was_asked_about_the_next_one_is_not_taken_for_absent(
+    world: World, sold: int
+) -> None:
+    """Neither number of the second write is there, so that a person is asked, for days. Whether the first one's is
+    depends on what was sold since.
+    """
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    world.sell("1", {"A": 3})
+    world.reconcile()
+    world.marketplace.fail("adjust", "lost_before")
+    world.sell("2", {"A": 2})
+    settle_down(world, 2)
+    assert world.operations() == [("absent", 10, 7), ("unknown", 10, 5)]
+    [execute] = world.marketplace.late
+    execute()
+    if sold:
+        world.marketplace.buy("L", sold)
+    settle_down(world)
+    world.pass_time(3 * 86400)
+    first, second = (row.id for row in world.rows(Operation.id))
+    decisions = Decisions(world.store, world.clock, world.services.anomalies)
+    decisions.settle(second, "absent", by="ada", reason="the vendor said so")
+    settle_down(world)
+    if not sold:
+        assert "unexplained-total" in world.anomalies()
+        return
+    assert world.operations()[0] == ("unknown", 10, 7)
+    assert "outcome-unknown" in world.anomalies()
+    decisions.settle(first, "applied", by="ada", reason="it set 7, and one was sold since")
+    settle_down(world)
+    assert (world.total(), world.pairs()) == (4, [("A", 3, 3, 0), ("A", 2, 2, 0)])
+    world.assert_p1()
+
+
 def test_a_write_that_slept_undoes_what_was_written_meanwhile_which_is_written_again_and_told(world: World) -> None:
     world.listing(total=10)
     world.link()

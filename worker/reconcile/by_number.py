@@ -50,6 +50,21 @@ def suspected_late(writes: Sequence[Any], total: int) -> str | None:
     return None
 
 
+def doubted_absence(writes: Sequence[Any], total: int) -> int | None:
+    """The write that may have been executed late, though its number is not there either: a person has just said that
+    the one after it was not executed, and the number from before, by which it was taken for absent, is gone. `writes`:
+    as above.
+    """
+    if not writes or not (writes[0].decided and writes[0].state is OperationState.ABSENT):
+        return None
+    for row in writes[1:]:
+        if row.state is OperationState.APPLIED and row.answered:
+            return None
+        if row.state is OperationState.ABSENT and not row.decided:
+            return row.id if total != row.expected_total else None
+    return None
+
+
 def overtaken(answered: Any, writes: Sequence[Any]) -> Sequence[int]:
     """The writes that one whose answer came late has overwritten: planned after it, and executed before, since it reads
     the number right before it sets its own. `writes`: as above.

@@ -255,7 +255,14 @@ def unclaimed(transaction: Transaction, listing_ids: Collection[str]) -> dict[st
 def stock_writes_since(transaction: Transaction, listing_id: str, prepared_after: datetime) -> Sequence[AnyRow]:
     """Of one listing, newest first."""
     return transaction.execute(
-        select(Operation.id, Operation.state, Operation.new_total, Operation.answered)
+        select(
+            Operation.id,
+            Operation.state,
+            Operation.expected_total,
+            Operation.new_total,
+            Operation.answered,
+            decided().label("decided"),
+        )
         .where(
             Operation.listing_id == listing_id,
             Operation.kind == OperationKind.STOCK,
@@ -275,6 +282,20 @@ def late_since(transaction: Transaction, now: datetime, late_for: timedelta) -> 
         )
     )
     return min(now, held or now) - late_for
+
+
+def asked_since(transaction: Transaction, listing_id: str, decided_after: datetime) -> datetime | None:
+    """When the oldest of the listing's stock writes that a person has decided since then was prepared. Until it was
+    decided, the listing's number was not held against the writes before it.
+    """
+    return transaction.scalar(
+        select(func.min(Operation.prepared_at)).where(
+            Operation.listing_id == listing_id,
+            Operation.kind == OperationKind.STOCK,
+            Operation.settled_at > decided_after,
+            decided(),
+        )
+    )
 
 
 def may_be_late(transaction: Transaction, listing_ids: Collection[str], prepared_after: datetime) -> set[str]:
@@ -388,7 +409,8 @@ def _carry_out(
 # --- retention --------------------------------------------------------------------------------------------------
 
 
-def _decided() -> Any:
+def decided() -> Any:
+    """Whether a person has said what became of an operation."""
     return func.coalesce(Operation.outcome, "").startswith(DECIDED_BY)
 
 
@@ -403,13 +425,13 @@ def strip_operations(transaction: Transaction, after: str, before: datetime, lim
         Operation.id.in_(rows),
         Operation.state.not_in(UNSETTLED),
         Operation.settled_at < before,
-        or_(Operation.correlation_id != "", and_(Operation.outcome.is_not(None), ~_decided())),
+        or_(Operation.correlation_id != "", and_(Operation.outcome.is_not(None), ~decided())),
     )
     transaction.execute(
         update(Operation)
         .where(Operation.id.in_(transaction.scalars(settled.with_for_update(skip_locked=True)).all()))
         # What a person has decided is not asked again.
-        .values(outcome=case((_decided(), Operation.outcome), else_=None), correlation_id="")
+        .values(outcome=case((decided(), Operation.outcome), else_=None), correlation_id="")
     )
     return str(rows[-1])
 

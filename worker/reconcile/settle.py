@@ -19,7 +19,7 @@ from worker.alerts import Anomalies, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import Holds
 from worker.reconcile import adjustments, findings, repository
-from worker.reconcile.by_number import judge_by_number, overtaken, suspected_late
+from worker.reconcile.by_number import doubted_absence, judge_by_number, overtaken, suspected_late
 from worker.reconcile.evidence import Evidence as LogEvidence
 from worker.reconcile.evidence import Verdict, examine
 from worker.reconcile.logs import (
@@ -246,12 +246,18 @@ class Settler:
         now = self._clock.now()
         total = listing.stock.total
         if operation is None:
-            since = repository.late_since(transaction, now, LATE_FOR)
+            asked = repository.asked_since(transaction, listing.listing_id, now - LATE_FOR)
+            since = repository.late_since(transaction, asked or now, LATE_FOR)
             writes = repository.stock_writes_since(transaction, listing.listing_id, since)
             reason = suspected_late(writes, total)
             if reason is not None:
                 self._anomalies.open_in(transaction, [findings.unexplained_total(listing.listing_id, reason)])
-            return False
+                return False
+            doubted = doubted_absence(writes, total)
+            if doubted is not None:
+                why = "the number from before it is gone, after it had been taken for absent"
+                self._ask_again(transaction, listing.listing_id, doubted, why)
+            return doubted is not None
         waited = looked_at - operation.prepared_at
         judged = judge_by_number(operation, total, waited=waited, settle_after=self._settle_after)
         if judged is None:
@@ -367,17 +373,22 @@ class Settler:
         for operation in evidence.doubtful:
             if repository.unsettled(transaction, [listing_id]):
                 return True
-            reopened = repository.settle(
-                transaction,
-                [operation],
-                OperationState.UNKNOWN,
-                now=self._clock.now(),
-                from_states=(OperationState.ABSENT,),
-                outcome="an adjustment without an author fits it, after it had been taken for absent",
-            )
-            rows = repository.unsettled(transaction, [row.listing_id for row in reopened])
-            self._anomalies.open_in(transaction, [findings.outcome_unknown(listing_id, row) for row in rows.values()])
+            why = "an adjustment without an author fits it, after it had been taken for absent"
+            self._ask_again(transaction, listing_id, operation, why)
         return False
+
+    def _ask_again(self, transaction: Transaction, listing_id: str, operation: int, why: str) -> None:
+        """The outcome of a write that was taken for absent is unknown again, and a person is asked."""
+        reopened = repository.settle(
+            transaction,
+            [operation],
+            OperationState.UNKNOWN,
+            now=self._clock.now(),
+            from_states=(OperationState.ABSENT,),
+            outcome=why,
+        )
+        rows = repository.unsettled(transaction, [row.listing_id for row in reopened])
+        self._anomalies.open_in(transaction, [findings.outcome_unknown(listing_id, row) for row in rows.values()])
 
     def _hold_orphans(self, transaction: Transaction, listing_id: str, evidence: LogEvidence) -> None:
         if not evidence.orphans:
