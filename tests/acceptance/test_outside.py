@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import httpx
@@ -52,6 +53,8 @@ confirm_new_channels = false
 [web]
 port = {port}
 public_url = "http://127.0.0.1:{port}"
+[console]
+enabled = false
 """
 
 
@@ -95,25 +98,28 @@ class Outside:
 
     @contextmanager
     def serving(self, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-        """A `trueup` command that runs until it is told to end, and then ends well."""
-        process = subprocess.Popen(
-            [str(self._bin / "trueup"), *arguments],
-            cwd=self.folder,
-            env=self._environment(variables),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert process.stdout is not None
-        try:
-            with process.stdout:
-                yield process
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(WITHIN_SECONDS) == 0
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        """A `trueup` command that runs until it is told to end, and then ends well. A test that fails shows its log."""
+        with TemporaryFile() as log:
+            process = subprocess.Popen(
+                [str(self._bin / "trueup"), *arguments],
+                cwd=self.folder,
+                env=self._environment(variables),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+            assert process.stdout is not None
+            try:
+                with process.stdout:
+                    yield process
+                    process.send_signal(signal.SIGTERM)
+                    assert process.wait(WITHIN_SECONDS) == 0
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+                log.seek(0)
+                sys.stdout.write(f"--- trueup {arguments[0]}\n{log.read().decode()}")
 
 
 @pytest.fixture(scope="module")
