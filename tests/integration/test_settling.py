@@ -251,6 +251,33 @@ def test_a_hidden_write_of_ours_does_not_spoil_the_anchor_for_good(world: World)
     world.assert_p1()
 
 
+def test_a_running_total_that_was_wrong_for_a_hidden_write_is_put_right_by_the_log(world: World) -> None:
+    """The feed counts others' changes on from a total that was only read, past a write of ours that it does not show."""
+    world.marketplace.own_events = Shown.MISSING
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    world.pass_time(5)
+    world.marketplace.edit("L", 4)
+    world.follow()
+    assert (14,) in world.rows(RemoteAdjustmentRow.total_after)
+    look(world)
+    world.settle_down(seconds=3600, step=60)
+    assert (14,) not in world.rows(RemoteAdjustmentRow.total_after)
+
+    world.marketplace.fail("adjust", "lost_after")
+    world.sell("2", {"A": 3})
+    world.reconcile()
+    world.pass_time(5)
+    world.marketplace.edit("L", 1)
+    world.settle_down(seconds=900, step=20)
+    decide_applied(world)
+    world.settle_down(seconds=900, step=20)
+    assert (world.total(), world.listing_row().doubted, world.anomalies()) == (11, False, [])
+    world.assert_p1()
+
+
 def test_entries_of_one_instant_may_be_shown_in_another_order_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -326,14 +326,16 @@ class Settler:
         known: Mapping[str, Any],
         evidence: LogEvidence,
     ) -> None:
-        """Keep what the log showed and the feed has not: the feed will not count it a second time."""
+        """Keep what the log showed and the feed has not: the feed will not count it a second time. Running totals that
+        the feed counted past a write that it does not show are put right.
+        """
         totals = evidence.totals_after
         adjustments.learn_adjustments(
             transaction,
             [
                 {"row": name, "new_total_after": totals[name]}
                 for name, row in known.items()
-                if row.total_after is None and name in totals
+                if name in totals and row.total_after != totals[name]
             ],
         )
         adjustments.remember_adjustments(
