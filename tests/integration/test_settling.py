@@ -252,7 +252,7 @@ def test_a_hidden_write_of_ours_does_not_spoil_the_anchor_for_good(world: World)
 
 
 def test_a_running_total_that_was_wrong_for_a_hidden_write_is_put_right_by_the_log(world: World) -> None:
-    """The feed counts others' changes on from a total that was only read, past a write of ours that it does not show."""
+    """The feed counts others' changes on from a total that was only read, past a write of ours that it never shows."""
     world.marketplace.own_events = Shown.MISSING
     world.listing(total=10)
     world.link()
