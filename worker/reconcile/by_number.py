@@ -29,16 +29,19 @@ def judge_by_number(
 
 
 def suspected_late(writes: Sequence[Any], total: int) -> str | None:
-    """Why a write may have been executed late: not the number of our last write is there, but the very one of another
-    that no answer proves. `writes`: stock writes, newest first.
+    """Why a write may have been executed late: not the number that our last write has set, or was planned from where it
+    was not executed, is there, but the very one of a write that no answer proves. `writes`: stock writes, newest first.
 
     An older one would have put back what was taken since. A newer one that was taken for absent would have taken its
     units all the same; a sale of that size looks alike, and who looks at the marketplace's sales can tell.
     """
-    last = next((row for row in writes if row.state is OperationState.APPLIED), None)
-    if last is not None and last.new_total == total:
+    if not writes:
         return None
-    there = f"{total} is there" if last is None else f"{total} is there, not {last.new_total}"
+    last = writes[0]
+    known = last.new_total if last.state is OperationState.APPLIED else last.expected_total
+    if known == total:
+        return None
+    there = f"{total} is there, not {known}"
     for row in writes:
         absent = row.state is OperationState.ABSENT
         unproved = row.state is OperationState.APPLIED and not row.answered
