@@ -217,6 +217,24 @@ def test_a_write_executed_late_whose_sale_was_taken_back_meanwhile_is_told(world
     assert (world.total(), world.anomalies()) == (7, ["unexplained-total"])
 
 
+def test_a_write_executed_late_behind_which_something_was_sold_before_anybody_looked_is_told(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    world.pass_time(5)
+    world.sell("1", {"A": 0}, placed_at=order.placed_at)
+    settle_down(world, 4)
+    assert world.operations() == [("absent", 10, 7)]
+    [execute] = world.marketplace.late
+    execute()
+    world.pass_time(20 * 60)
+    world.marketplace.buy("L", 2)
+    settle_down(world)
+    assert (world.total(), world.anomalies()) == (5, ["unexplained-total"])
+
+
 def test_a_write_executed_late_that_sets_the_number_of_an_earlier_one_is_told(world: World) -> None:
     """That the number of the last applied write is there proves nothing once another has been read."""
     world.listing(total=10)

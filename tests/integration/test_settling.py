@@ -335,6 +335,31 @@ def test_the_feed_is_ahead_of_the_answer_of_a_write_that_repeats_an_absent_one(
     world.assert_p1()
 
 
+def test_who_stood_still_with_an_answer_does_not_tell_of_a_shortage_that_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.listing(total=3)
+    world.link()
+    order = world.sell("1", {"A": 5})
+    adjust = world.marketplace.adjust
+
+    def slept(listing_id: str, *, seen: int, delta: int) -> Adjusted:
+        answer = adjust(listing_id, seen=seen, delta=delta)
+        monkeypatch.undo()
+        world.settle_down(seconds=600, step=20)
+        assert world.anomalies() == ["oversold"]
+        world.sell("1", {"A": 3}, placed_at=order.placed_at)
+        world.settle_down(seconds=600, step=20)
+        assert world.anomalies() == []
+        return answer
+
+    monkeypatch.setattr(world.marketplace, "adjust", slept)
+    world.reconcile()
+    world.settle_down(seconds=600, step=20)
+    assert (world.total(), world.pairs(), world.anomalies()) == (0, [("A", 3, 3, 0)], [])
+    world.assert_p1()
+
+
 def test_an_own_adjustment_seen_before_its_answer_is_claimed_when_the_answer_is_there(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,10 +93,15 @@ class Answers:
         self.counts.applied += len(ended)
         named = {item.operation_id: answer.adjustment_id for item, answer in applied}
         self._settler.claim_answered_in(transaction, [(row, named[row.id]) for row in ended])
+        in_time = {row.id for row in ended if row.listing_id not in record.known}
         for item, answer in applied:
             record.listing(item.listing_id, total=answer.total, attempts=0, stock_kind=StockKind.COUNTED)
-            assert item.plan is not None  # noqa: S101  only planned items are sent
-            self._planner.conclude(item, item.plan, record)
+            if item.operation_id in in_time:
+                assert item.plan is not None  # noqa: S101  only planned items are sent
+                self._planner.conclude(item, item.plan, record)
+            else:
+                # Others have gone on from there while this one stood still: what its plan left open is theirs to tell.
+                item.done, item.again_at = True, self._clock.now()
 
     def _end(
         self,

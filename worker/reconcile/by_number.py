@@ -33,7 +33,8 @@ def suspected_late(writes: Sequence[Any], total: int) -> str | None:
     was not executed, is there, but the very one of a write that no answer proves. `writes`: stock writes, newest first.
 
     An older one would have put back what was taken since. A newer one that was taken for absent would have taken its
-    units all the same; a sale of that size looks alike, and who looks at the marketplace's sales can tell.
+    units all the same; a sale of that size looks alike, and who looks at the marketplace's sales can tell. Where nothing
+    was written after one that was taken for absent, any other number will do: something may have been sold since.
     """
     if not writes:
         return None
@@ -42,6 +43,9 @@ def suspected_late(writes: Sequence[Any], total: int) -> str | None:
     if known == total:
         return None
     there = f"{total} is there, not {known}"
+    sent = next((row for row in writes if row.state is not OperationState.REJECTED), None)
+    if sent is not None and sent.state is OperationState.ABSENT and not sent.decided:
+        return f"{there}, and operation {sent.id}, taken for absent, may have set {sent.new_total} meanwhile"
     for row in writes:
         absent = row.state is OperationState.ABSENT
         unproved = row.state is OperationState.APPLIED and not row.answered
