@@ -33,8 +33,8 @@ def suspected_late(writes: Sequence[Any], total: int) -> str | None:
     was not executed, is there, but the very one of a write that no answer proves. `writes`: stock writes, newest first.
 
     An older one would have put back what was taken since. A newer one that was taken for absent would have taken its
-    units all the same; a sale of that size looks alike, and who looks at the marketplace's sales can tell. Where nothing
-    was written after one that was taken for absent, any other number will do: something may have been sold since.
+    units all the same; a sale of that size looks alike, and who looks at the marketplace's sales can tell. If nothing
+    was written after one taken for absent, any other number will do: something may have been sold since.
     """
     if not writes:
         return None
