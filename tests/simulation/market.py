@@ -71,6 +71,8 @@ class Market(ABC):
     guard: ClassVar[Guard]
     has_feed: ClassVar[bool] = False
     """Whether it tells what changed; else only sweeps do."""
+    unlimited_by_deletion: ClassVar[bool] = False
+    """Whether stock that becomes unlimited is deleted with what it held, which no log tells."""
     app: ASGIApp
     host: str = "marketplace.example"
 

@@ -251,7 +251,9 @@ class _Examination:
             self._breaks(
                 "P5", name, f"has {total} units; the anomaly about negative stock says {told['negative-stock']}"
             )
-        unexplained: tuple[str, ...] = ("unexplained-adjustment",)
+        unexplained: tuple[str, ...] = ()
+        if not self._on.market.unlimited_by_deletion or listing_id not in self._on.market.uncounted:
+            unexplained += ("unexplained-adjustment",)
         if self._on.market.guard is not Guard.ABSOLUTE:
             unexplained += ("unexplained-total",)
         for kind in (*unexplained, "write-rejected", "absent-revoked", "orphan", "close-refused"):

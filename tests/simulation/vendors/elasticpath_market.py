@@ -36,6 +36,7 @@ class ElasticPathMarket(Market):
     name = "elasticpath"
     connector = "elasticpath"
     guard = Guard.RELATIVE
+    unlimited_by_deletion = True
     location: str | None = None
 
     def __init__(self, clock: VirtualClock, *, seed: int) -> None:
