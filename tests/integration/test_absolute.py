@@ -235,6 +235,26 @@ def test_a_write_executed_late_behind_which_something_was_sold_before_anybody_lo
     assert (world.total(), world.anomalies()) == (5, ["unexplained-total"])
 
 
+def test_a_write_that_no_answer_proves_is_told_if_it_may_have_been_executed_over_a_later_one(world: World) -> None:
+    """The provider has added units before anybody looked, so that its number is not there either."""
+    world.listing(total=10)
+    world.link()
+    world.marketplace.fail("adjust", "late")
+    order = world.sell("1", {"A": 3})
+    world.reconcile()
+    world.marketplace.buy("L", 3)
+    settle_down(world, 2)
+    assert world.operations() == [("applied", 10, 7)]
+    world.sell("1", {"A": 1}, placed_at=order.placed_at)
+    settle_down(world, 2)
+    assert (world.operations()[-1], world.anomalies()) == (("applied", 7, 9), ["sale-at-risk"])
+    [execute] = world.marketplace.late
+    execute()
+    world.marketplace.edit("L", 20)
+    settle_down(world)
+    assert (world.total(), "unexplained-total" in world.anomalies()) == (27, True)
+
+
 def test_a_write_executed_late_that_sets_the_number_of_an_earlier_one_is_told(world: World) -> None:
     """That the number of the last applied write is there proves nothing once another has been read."""
     world.listing(total=10)

@@ -258,6 +258,7 @@ def stock_writes_since(transaction: Transaction, listing_id: str, prepared_after
         select(
             Operation.id,
             Operation.state,
+            Operation.prepared_at,
             Operation.expected_total,
             Operation.new_total,
             Operation.answered,

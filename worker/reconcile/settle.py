@@ -19,7 +19,13 @@ from worker.alerts import Anomalies, Kind
 from worker.alerts.anomalies import fingerprint
 from worker.holds import Holds
 from worker.reconcile import adjustments, findings, repository
-from worker.reconcile.by_number import doubted_absence, judge_by_number, overtaken, suspected_late
+from worker.reconcile.by_number import (
+    HELD_AGAINST_FOR,
+    doubted_absence,
+    judge_by_number,
+    overtaken,
+    suspected_late,
+)
 from worker.reconcile.evidence import Evidence as LogEvidence
 from worker.reconcile.evidence import Verdict, examine
 from worker.reconcile.logs import (
@@ -249,15 +255,16 @@ class Settler:
             asked = repository.asked_since(transaction, listing.listing_id, now - LATE_FOR)
             since = repository.late_since(transaction, asked or now, LATE_FOR)
             writes = repository.stock_writes_since(transaction, listing.listing_id, since)
-            reason = suspected_late(writes, total)
-            if reason is not None:
-                self._anomalies.open_in(transaction, [findings.unexplained_total(listing.listing_id, reason)])
-                return False
             doubted = doubted_absence(writes, total)
             if doubted is not None:
                 why = "the number from before it is gone, after it had been taken for absent"
                 self._ask_again(transaction, listing.listing_id, doubted, why)
-            return doubted is not None
+                return True
+            lately = repository.late_since(transaction, asked or now, HELD_AGAINST_FOR)
+            reason = suspected_late(writes, total, lately=lately)
+            if reason is not None:
+                self._anomalies.open_in(transaction, [findings.unexplained_total(listing.listing_id, reason)])
+            return False
         waited = looked_at - operation.prepared_at
         judged = judge_by_number(operation, total, waited=waited, settle_after=self._settle_after)
         if judged is None:
