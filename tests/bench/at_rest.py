@@ -46,6 +46,7 @@ from worker.tasks import Tasks
 CHANNEL = "shop"
 LISTINGS = 1000
 OPENING_UNITS = 50
+POLLS = 12
 HOUR_SECONDS = 3600.0
 FEED_SECONDS = 60
 
@@ -127,9 +128,15 @@ class Deployment:
             "/_control/orders", json={"orders": [{"lines": [{"sku": "SKU-1", "quantity": 1}]}]}
         ).raise_for_status()
         self.services.feed.follow()
-        self.clock.advance(10)
         before = self.calls()
-        self.services.poller.poll(CHANNEL)
+        for _ in range(POLLS):
+            # The shop's index shows the order some seconds late.
+            self.clock.advance(10)
+            self.services.poller.poll(CHANNEL)
+            if self.services.reconciler.drain():
+                break
+        else:
+            raise RuntimeError("the sale was never found")
         while self.services.reconciler.drain():
             pass
         return self.calls() - before
