@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, select
 
 from connectors.errors import ConnectorError
 from tests.races.sides import Side
@@ -143,8 +143,12 @@ def test_whatever_several_processes_do_at_once(world: World, url: str, seed: int
 
     world.assert_p1()
     with world.store.read() as transaction:
-        unsettled = select(func.count()).where(Operation.state.in_((OperationState.PREPARED, OperationState.UNKNOWN)))
-        assert transaction.scalar(unsettled) == 0
+        unsettled = transaction.execute(
+            select(Operation.id, Operation.listing_id, Operation.kind, Operation.state, Operation.outcome).where(
+                Operation.state.in_((OperationState.PREPARED, OperationState.UNKNOWN))
+            )
+        ).all()
+        assert unsettled == []
         pending = transaction.execute(
             select(Pair.listing_id, Pair.committed, Pair.applied, Pair.waived).where(
                 Pair.applied != Pair.committed - Pair.waived
