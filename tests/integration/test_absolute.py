@@ -185,6 +185,18 @@ def test_a_number_that_is_neither_is_for_a_person(world: World) -> None:
     assert (world.total(), world.pairs()) == (6, [("A", 3, 3, 0)])
 
 
+def taken_for_absent(world: World, order_id: str) -> Callable[[], object]:
+    """A write for 3 units is lost, its sale taken back, and it is taken for absent. Returns what executes it late."""
+    world.marketplace.fail("adjust", "late")
+    order = world.sell(order_id, {"A": 3})
+    world.reconcile()
+    world.pass_time(5)
+    world.sell(order_id, {"A": 0}, placed_at=order.placed_at)
+    settle_down(world, 4)
+    [execute] = world.marketplace.late
+    return execute
+
+
 def test_a_write_executed_late_over_a_newer_number_is_told(world: World) -> None:
     world.listing(total=10)
     world.link()
@@ -204,14 +216,8 @@ def test_a_write_executed_late_over_a_newer_number_is_told(world: World) -> None
 def test_a_write_executed_late_whose_sale_was_taken_back_meanwhile_is_told(world: World) -> None:
     world.listing(total=10)
     world.link()
-    world.marketplace.fail("adjust", "late")
-    order = world.sell("1", {"A": 3})
-    world.reconcile()
-    world.pass_time(5)
-    world.sell("1", {"A": 0}, placed_at=order.placed_at)
-    settle_down(world, 4)
+    execute = taken_for_absent(world, "1")
     assert (world.operations(), world.total()) == ([("absent", 10, 7)], 10)
-    [execute] = world.marketplace.late
     execute()
     settle_down(world)
     assert (world.total(), world.anomalies()) == (7, ["unexplained-total"])
@@ -220,14 +226,8 @@ def test_a_write_executed_late_whose_sale_was_taken_back_meanwhile_is_told(world
 def test_a_write_executed_late_behind_which_something_was_sold_before_anybody_looked_is_told(world: World) -> None:
     world.listing(total=10)
     world.link()
-    world.marketplace.fail("adjust", "late")
-    order = world.sell("1", {"A": 3})
-    world.reconcile()
-    world.pass_time(5)
-    world.sell("1", {"A": 0}, placed_at=order.placed_at)
-    settle_down(world, 4)
+    execute = taken_for_absent(world, "1")
     assert world.operations() == [("absent", 10, 7)]
-    [execute] = world.marketplace.late
     execute()
     world.pass_time(20 * 60)
     world.marketplace.buy("L", 2)
@@ -262,14 +262,8 @@ def test_a_write_executed_late_that_sets_the_number_of_an_earlier_one_is_told(wo
     world.sell("1", {"A": 3})
     world.reconcile()
     world.marketplace.edit("L", 3)
-    world.marketplace.fail("adjust", "late")
-    order = world.sell("2", {"A": 3})
-    world.reconcile()
-    world.pass_time(5)
-    world.sell("2", {"A": 0}, placed_at=order.placed_at)
-    settle_down(world, 4)
+    execute = taken_for_absent(world, "2")
     assert world.operations() == [("applied", 10, 7), ("absent", 10, 7)]
-    [execute] = world.marketplace.late
     execute()
     settle_down(world)
     assert (world.total(), world.anomalies()) == (7, ["unexplained-total"])
@@ -278,14 +272,8 @@ def test_a_write_executed_late_that_sets_the_number_of_an_earlier_one_is_told(wo
 def test_a_write_executed_late_while_nobody_looked_for_days_is_told(world: World) -> None:
     world.listing(total=10)
     world.link()
-    world.marketplace.fail("adjust", "late")
-    order = world.sell("1", {"A": 3})
-    world.reconcile()
-    world.pass_time(5)
-    world.sell("1", {"A": 0}, placed_at=order.placed_at)
-    settle_down(world, 4)
+    execute = taken_for_absent(world, "1")
     world.services.holds.place(HoldReason.PAUSED, HoldScope.MARKETPLACE, "marketplace", "by hand")
-    [execute] = world.marketplace.late
     execute()
     world.pass_time(3 * 86400)
     world.services.holds.lift(HoldScope.MARKETPLACE, "marketplace", by="ada")
