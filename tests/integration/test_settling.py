@@ -520,6 +520,38 @@ def test_a_change_between_log_and_total_proves_no_wrong_place_of_an_anchor_that_
     world.assert_p1()
 
 
+def test_a_change_between_log_and_total_proves_no_wrong_place_of_an_anchor_of_several_changes_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our write and +3 are of one instant. With -3 in the total and not yet in the log, the 9 units that our write left
+    seem to have been there after the +3.
+    """
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    world.follow()
+    world.marketplace.edit("L", 3)
+    world.marketplace.feed_hidden = True
+    world.marketplace.fail("adjust", "lost_before")
+    world.sell("2", {"A": 1})
+    world.reconcile()
+    read = world.marketplace.listing
+
+    def overtaken(listing_id: str) -> Listing:
+        monkeypatch.undo()
+        world.marketplace.edit("L", -3)
+        return read(listing_id)
+
+    monkeypatch.setattr(world.marketplace, "listing", overtaken)
+    world.pass_time(70)
+    world.reconcile()
+    world.marketplace.feed_hidden = False
+    world.settle_down(seconds=3600, step=60)
+    assert (world.total(), world.anomalies()) == (8, [])
+    world.assert_p1()
+
+
 def test_a_marketplace_whose_clock_runs_behind_hides_no_write_of_ours(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,7 +159,8 @@ class Settler:
     def look(self, listing_id: str) -> Settled:
         """Read the log and the total of one listing, and settle what they settle.
 
-        Up to four calls; no transaction is open across them. Idempotent. Raises what the connector raises.
+        The log, the total, the log again: three calls, up to five where logs are not kept for so long; no transaction
+        is open across them. Idempotent. Raises what the connector raises.
         """
         looked_at = self._clock.now()
         with self._store.read() as transaction:
@@ -175,9 +176,10 @@ class Settler:
             since = min(since, unclaimed_since or since)
             log_read = read_log(self._marketplace, listing_id, since - LOG_MARGIN)
             listing = self._marketplace.listing(listing_id)
-            # Where an anchor that was only a read stands is guessed from the sums, and what happened between the log
-            # and the total can make a wrong guess right: that total must be this very log's.
-            in_between = not held.anchor_certain and has_moved(self._marketplace, listing_id, log_read)
+            # Where in the log an anchor stands may be known by the sums alone (it was only a read, or one of several
+            # changes of one instant), and what happened between the log and the total can make a wrong place right:
+            # that total must be this very log's.
+            in_between = has_moved(self._marketplace, listing_id, log_read)
         with self._store.write() as transaction:
             open_question = self._judge(transaction, listing, log_read, held, looked_at, in_between=in_between)
         return Settled(open_question, listing)
