@@ -72,6 +72,17 @@ def test_one_that_came_back_says_how_often(console: Console) -> None:
     assert "came back 2\u00d7" in signed_in(console).get(f"/anomalies/{found.id}").text
 
 
+def test_the_history_says_why_one_was_resolved(console: Console) -> None:
+    browser = signed_in(console)
+    page = f"/anomalies/{console.world.services.anomalies.list()[0].id}"
+    told = browser.get(page).text.count("is oversold")
+    browser.send(f"{page}/accept", page=page, reason="counted")
+    shown = browser.get(page).text
+    assert "Resolved: the marketplace&#39;s number was accepted by ada." in shown
+    # What the page says anyway is not repeated in its history.
+    assert shown.count("is oversold") == told
+
+
 def test_each_kind_has_a_page_and_all_have_an_index(console: Console) -> None:
     browser = signed_in(console)
     index = browser.get("/help/anomalies").text

@@ -141,7 +141,12 @@ class AnomalyPages:
     def _history(self, anomaly: AnomalyView, actions: Sequence[ActionView]) -> Sequence[Moment]:
         """Newest first. What was opened and resolved is kept as long as the messages about it."""
         moments = [
-            Moment(change.at, _became(change.became, change.transition), change.message)
+            # What the page says of it already is not said again: of most, why they were resolved is left.
+            Moment(
+                change.at,
+                _became(change.became, change.transition),
+                change.message.removeprefix(anomaly.message).strip(),
+            )
             for change in self._services.anomalies.changes(anomaly.id)
         ]
         moments += [Moment(action.at, action.verb, action.reason or "", action.actor) for action in actions]
