@@ -89,11 +89,12 @@ class Embedded:
         """Migrate, make the channels known, and start every thread. Returns when the receiver listens."""
         upgrade(self.services.store)
         self.services.register_channels()
+        # Nothing is taken in before the rest stands: an address that is taken ends the start.
+        if self._console is not None:
+            self.console_url = self._console.start()
         self._worker.start()
         self._beat_thread.start()
         self.receiver_url = self._web.start()
-        if self._console is not None:
-            self.console_url = self._console.start()
         for ring in schedule.rings(self.settings):
             self.bell.ring(ring.task)
         log.info("embedded_started", receiver=self.receiver_url, console=self.console_url)

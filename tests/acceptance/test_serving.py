@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -85,6 +86,12 @@ class Process:
             self._process.wait()
 
 
+def migrate(folder: Path) -> None:
+    store = Store(f"sqlite:///{folder}/trueup.db")
+    upgrade(store)
+    store.dispose()
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts processes; whatever is left of them at the end is killed."""
@@ -92,9 +99,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def run(*arguments: str, broker: str = "memory://") -> Process:
         (tmp_path / "trueup.toml").write_text(CONFIGURATION.format(folder=tmp_path, broker=broker))
-        store = Store(f"sqlite:///{tmp_path}/trueup.db")
-        upgrade(store)
-        store.dispose()
+        migrate(tmp_path)
         started.append(Process(tmp_path, *arguments))
         return started[-1]
 
@@ -118,6 +123,23 @@ def test_run_says_in_a_sentence_that_its_database_cannot_be_used(tmp_path: Path)
     process = Process(tmp_path, "run")
     assert process.wait() == 3, process.log
     assert "The database cannot be used" in process.log
+    assert "Traceback" not in process.log
+
+
+@pytest.mark.parametrize("command", ["run", "web"])
+def test_an_address_that_is_taken_ends_the_start_before_anything_is_received(
+    tmp_path: Path, redis_url: str, command: str
+) -> None:
+    migrate(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        configuration = CONFIGURATION.format(folder=tmp_path, broker=redis_url if command == "web" else "memory://")
+        (tmp_path / "trueup.toml").write_text(configuration.replace("[console]\nport = 0", f"[console]\nport = {port}"))
+        process = Process(tmp_path, command)
+        assert process.wait() == 3, process.log
+    assert f"Cannot listen on 127.0.0.1:{port}" in process.log
+    assert "Receiving on" not in process.log
+    assert "beat: Starting" not in process.log
     assert "Traceback" not in process.log
 
 

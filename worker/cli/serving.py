@@ -130,10 +130,11 @@ def web(
         )
         _end_on_sigterm()
         try:
-            if not console_only:
-                note(f"Receiving on {_started(receiver)}. Ctrl-C ends it.")
+            # Nothing is taken in before the rest stands: an address that is taken ends the start.
             if console_only or (settings.console.enabled and not receiver_only):
                 note(f"Console on {_started(console)}.")
+            if not console_only:
+                note(f"Receiving on {_started(receiver)}. Ctrl-C ends it.")
             _wait()
         except KeyboardInterrupt:
             note("Ending: what was received is stored.")
