@@ -13,7 +13,7 @@ which is why the caller waits `settle_after` before it believes an absence, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -139,6 +139,28 @@ def may_be_late(candidates: Sequence[Candidate], entry: Entry, before: int, afte
         return None
     fitting = (each for each in candidates if each.absent and not each.decided and each.fits(entry, before, after))
     return min(fitting, key=lambda candidate: candidate.rank(entry), default=None)
+
+
+def contradicted(
+    candidates: Sequence[Candidate], entries: Sequence[Entry], totals_after: Mapping[str, int]
+) -> Sequence[int]:
+    """Operations taken for absent that an entry without an author fits, by running totals known from before. For a
+    listing that has no number now, so that no evidence about it can be closed.
+    """
+    left = list(candidates)
+    doubtful: list[int] = []
+    total: int | None = None
+    for entry in entries:
+        total = totals_after.get(entry.adjustment_id, None if total is None else total + entry.quantity)
+        if total is None:
+            continue
+        before = total - entry.quantity
+        fit = first_fit(left, entry, before, total)
+        late = may_be_late(left, entry, before, total) if fit is None else None
+        if late is not None:
+            doubtful.append(late.operation_id)
+        left = [each for each in left if each not in (fit, late)]
+    return doubtful
 
 
 def examine(

@@ -27,7 +27,7 @@ from worker.reconcile.by_number import (
     suspected_late,
 )
 from worker.reconcile.evidence import Evidence as LogEvidence
-from worker.reconcile.evidence import Verdict, examine
+from worker.reconcile.evidence import Verdict, contradicted, examine
 from worker.reconcile.logs import (
     LATE_FOR,
     LOG_MARGIN,
@@ -201,12 +201,12 @@ class Settler:
         held = repository.facts(transaction, [listing_id])[listing_id]
         open_operation = repository.unsettled(transaction, [listing_id]).get(listing_id)
         counted = listing.stock.kind is StockKind.COUNTED
-        if log_read is None or not counted:
+        if log_read is None:
             repository.update_listings(transaction, [as_read(listing, doubted=False)])
             if not counted or self._marketplace.guard is not Guard.ABSOLUTE:
                 return open_operation is not None
             return self._judge_by_number(transaction, listing, open_operation, looked_at)
-        if (held.anchor_adjustment, held.anchor_total) != (before.anchor_adjustment, before.anchor_total):
+        if counted and (held.anchor_adjustment, held.anchor_total) != (before.anchor_adjustment, before.anchor_total):
             # The feed moved the anchor while we looked, maybe beyond what we saw of the log: look again.
             repository.update_listings(transaction, [{"row": listing_id, "new_doubted": True}])
             return open_operation is not None
@@ -216,6 +216,12 @@ class Settler:
         operations = repository.unclaimed(transaction, [listing_id]).get(listing_id, [])
         relative = self._marketplace.guard is Guard.RELATIVE
         candidates = [candidate_of(row, relative=relative) for row in operations]
+        if not counted:
+            known_totals = {name: row.total_after for name, row in known.items() if row.total_after is not None}
+            doubtful = contradicted(candidates, entries, known_totals)
+            left_in_doubt = self._doubt_absent(transaction, listing_id, doubtful)
+            repository.update_listings(transaction, [as_read(listing, doubted=left_in_doubt)])
+            return bool(repository.unsettled(transaction, [listing_id]))
         anchor_total = listing.stock.total if held.anchor_total is None else held.anchor_total
         evidence = examine(anchor_total, anchor_positions(held, ordered), entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN and held.anchor_certain:
@@ -231,7 +237,7 @@ class Settler:
         self.claim_in(transaction, {match.adjustment_id: match.operation_id for match in evidence.matches})
         self._believe_absent(transaction, evidence, operations, looked_at)
         self._hold_orphans(transaction, listing_id, evidence)
-        left_in_doubt = self._doubt_absent(transaction, listing_id, evidence)
+        left_in_doubt = self._doubt_absent(transaction, listing_id, evidence.doubtful)
         repository.update_listings(
             transaction,
             [
@@ -377,11 +383,11 @@ class Settler:
         )
         self.known_in(transaction, [row.listing_id for row in absent])
 
-    def _doubt_absent(self, transaction: Transaction, listing_id: str, evidence: LogEvidence) -> bool:
+    def _doubt_absent(self, transaction: Transaction, listing_id: str, doubtful: Sequence[int]) -> bool:
         """An absence that an adjustment without an author contradicts: its outcome is unknown again, and a person is
         asked, because the log never will tell. Returns whether one must wait, because another write is unsettled.
         """
-        for operation in evidence.doubtful:
+        for operation in doubtful:
             if repository.unsettled(transaction, [listing_id]):
                 return True
             why = "an adjustment without an author fits it, after it had been taken for absent"
