@@ -133,6 +133,49 @@ def test_a_total_that_the_log_does_not_explain_is_told_even_if_nothing_is_due(wo
     assert world.anomalies() == []
 
 
+def test_a_total_that_nothing_explains_is_no_question_any_more_when_the_stock_is_unlimited(world: World) -> None:
+    world.listing(total=10)
+    world.link()
+    world.sell("1", {"A": 1})
+    world.reconcile()
+    world.follow()
+    listing = world.marketplace.listing
+
+    def shown(listing_id: str) -> Listing:
+        read = listing(listing_id)
+        return replace(read, stock=Stock.counted(read.stock.total + 5))
+
+    world.marketplace.listing = shown  # type: ignore[method-assign]
+    with world.store.write() as transaction:
+        upkeep.ask_for_look(transaction, ["L"], world.clock.now())
+    world.settle_down(seconds=900, step=30)
+    assert world.anomalies() == ["unexplained-total"]
+    world.marketplace.listing = listing  # type: ignore[method-assign]
+    world.marketplace.edit("L", UNLIMITED_FROM)
+    world.settle_down(seconds=900, step=30)
+    assert world.anomalies() == []
+
+
+def test_a_change_while_a_listing_is_looked_at_is_nothing_to_tell(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its looks have waited for an outcome for long."""
+    lose(world, "lost_after")
+    world.marketplace.own_events = Shown.ANONYMOUS
+    world.marketplace.feed_hidden = True
+    world.settle_down(seconds=3600, step=30)
+    assert world.anomalies() == ["outcome-unknown"]
+    read = world.marketplace.listing
+
+    def overtaken(listing_id: str) -> Listing:
+        world.marketplace.edit("L", 1)
+        return read(listing_id)
+
+    monkeypatch.setattr(world.marketplace, "listing", overtaken)
+    world.settle_down(seconds=900, step=30)
+    assert world.anomalies() == ["outcome-unknown"]
+
+
 @pytest.mark.parametrize("refused", [False, True])
 def test_a_late_answer_ends_what_was_told_of_an_unknown_outcome(
     world: World, monkeypatch: pytest.MonkeyPatch, *, refused: bool

@@ -221,7 +221,12 @@ class Settler:
             doubtful = contradicted(candidates, entries, known_totals)
             left_in_doubt = self._doubt_absent(transaction, listing_id, doubtful)
             repository.update_listings(transaction, [as_read(listing, doubted=left_in_doubt)])
+            self._resolve(transaction, listing_id, "the listing has no number now")
             return bool(repository.unsettled(transaction, [listing_id]))
+        if in_between and held.anchor_certain:
+            # The log does not end where the total was read: nobody is told of that, it is read again.
+            self._look_again(transaction, listing, held, waiting=open_operation is not None)
+            return open_operation is not None
         anchor_total = listing.stock.total if held.anchor_total is None else held.anchor_total
         evidence = examine(anchor_total, anchor_positions(held, ordered), entries, candidates, listing.stock.total)
         if evidence.verdict is Verdict.OPEN and held.anchor_certain:
@@ -252,7 +257,7 @@ class Settler:
             ],
         )
         note_totals(transaction, [listing_id], self._clock.now())
-        self._resolve(transaction, listing_id)
+        self._resolve(transaction, listing_id, "the log explains the total again")
         return bool(repository.unsettled(transaction, [listing_id]))
 
     def _judge_by_number(self, transaction: Transaction, listing: Listing, operation: Any, looked_at: datetime) -> bool:
@@ -309,7 +314,7 @@ class Settler:
         *,
         waiting: bool,
     ) -> None:
-        """The anchor plus the log is not the total now. `waiting` for an outcome, whoever waits counts the looks.
+        """The anchor plus the log is not the total now (`waiting` as below).
 
         An anchor that was only ever a read may have been wrong (search indexes lag): take the total just read as the
         anchor and look again later. A certain anchor cannot: an adjustment is missing, so wait, and say so.
@@ -319,8 +324,7 @@ class Settler:
             log.warning("log_does_not_meet_total", listing_id=listing.listing_id, reason=anchor)
             if held.attempts >= PATIENT_LOOKS:
                 self._anomalies.open_in(transaction, [findings.unexplained_total(listing.listing_id, anchor)])
-            looks = {} if waiting else {"new_attempts": held.attempts + 1}
-            repository.update_listings(transaction, [as_read(listing, doubted=True) | looks])
+            self._look_again(transaction, listing, held, waiting=waiting)
             return
         repository.update_listings(
             transaction,
@@ -333,6 +337,12 @@ class Settler:
                 }
             ],
         )
+
+    @staticmethod
+    def _look_again(transaction: Transaction, listing: Listing, held: Any, *, waiting: bool) -> None:
+        """Nothing is concluded yet. `waiting` for an outcome, whoever waits counts the looks."""
+        looks = {} if waiting else {"new_attempts": held.attempts + 1}
+        repository.update_listings(transaction, [as_read(listing, doubted=True) | looks])
 
     def _remember(
         self,
@@ -418,11 +428,11 @@ class Settler:
             self._holds.place_in(transaction, HoldReason.ORPHAN, HoldScope.LISTING, listing_id, note)
             self._anomalies.open_in(transaction, [findings.orphan(listing_id, adjustment)])
 
-    def _resolve(self, transaction: Transaction, listing_id: str) -> None:
+    def _resolve(self, transaction: Transaction, listing_id: str, why: str) -> None:
         self._anomalies.resolve_in(
             transaction,
             [fingerprint(kind, listing_id=listing_id) for kind in (Kind.UNEXPLAINED_TOTAL, Kind.UNREADABLE_CHANGE)],
-            "the log explains the total again",
+            why,
         )
 
 
