@@ -722,7 +722,8 @@ def test_an_absence_that_is_in_doubt_is_asked_about_although_the_stock_has_becom
     world.marketplace.edit("L", UNLIMITED_FROM)
     world.settle_down(seconds=600, step=20)
     decisions = Decisions(world.store, world.clock, world.services.anomalies)
-    for operation, decision in ((2, "absent"), (1, "applied")):
+    decided: tuple[tuple[int, Literal["applied", "absent"]], ...] = ((2, "absent"), (1, "applied"))
+    for operation, decision in decided:
         [asked] = world.services.anomalies.list()
         assert (asked.kind, asked.detail["operation"]) == ("outcome-unknown", operation)
         decisions.settle(operation, decision, by="somebody", reason="the marketplace's history")
