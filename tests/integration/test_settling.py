@@ -537,6 +537,22 @@ def test_evidence_from_before_the_feed_moved_on_proves_no_absence(
     assert world.marketplace.count("adjust") == 1
 
 
+def look_while_it_moves(world: World, monkeypatch: pytest.MonkeyPatch, change: int) -> None:
+    """A look whose total has a change that its log has not; then the feed shows everything, and time passes."""
+    read = world.marketplace.listing
+
+    def overtaken(listing_id: str) -> Listing:
+        monkeypatch.undo()
+        world.marketplace.edit("L", change)
+        return read(listing_id)
+
+    monkeypatch.setattr(world.marketplace, "listing", overtaken)
+    world.pass_time(70)
+    world.reconcile()
+    world.marketplace.feed_hidden = False
+    world.settle_down(seconds=3600, step=60)
+
+
 def test_a_change_between_log_and_total_proves_no_wrong_place_of_an_anchor_that_was_only_a_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -549,18 +565,7 @@ def test_a_change_between_log_and_total_proves_no_wrong_place_of_an_anchor_that_
     world.marketplace.fail("adjust", "lost_before")
     world.sell("1", {"A": 1})
     world.reconcile()
-    read = world.marketplace.listing
-
-    def overtaken(listing_id: str) -> Listing:
-        monkeypatch.undo()
-        world.marketplace.edit("L", -2)
-        return read(listing_id)
-
-    monkeypatch.setattr(world.marketplace, "listing", overtaken)
-    world.pass_time(70)
-    world.reconcile()
-    world.marketplace.feed_hidden = False
-    world.settle_down(seconds=3600, step=60)
+    look_while_it_moves(world, monkeypatch, -2)
     assert (world.total(), world.anomalies()) == (5, [])
     world.assert_p1()
 
@@ -581,18 +586,7 @@ def test_a_change_between_log_and_total_proves_no_wrong_place_of_an_anchor_of_se
     world.marketplace.fail("adjust", "lost_before")
     world.sell("2", {"A": 1})
     world.reconcile()
-    read = world.marketplace.listing
-
-    def overtaken(listing_id: str) -> Listing:
-        monkeypatch.undo()
-        world.marketplace.edit("L", -3)
-        return read(listing_id)
-
-    monkeypatch.setattr(world.marketplace, "listing", overtaken)
-    world.pass_time(70)
-    world.reconcile()
-    world.marketplace.feed_hidden = False
-    world.settle_down(seconds=3600, step=60)
+    look_while_it_moves(world, monkeypatch, -3)
     assert (world.total(), world.anomalies()) == (8, [])
     world.assert_p1()
 
